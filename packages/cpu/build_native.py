@@ -1,0 +1,134 @@
+"""Builds `ringzero._native`, the C half of the machine, through cffi in API mode.
+
+Three things meet here and nowhere else:
+
+- `csrc/*.c` is all the C there is; every file is compiled.
+- Declarations for Python are taken from `csrc/*.h`, from the lines between `/* cdef: begin */` and `/* cdef: end */`
+  (as many sections as a header likes; headers in alphabetical order). What stands there must be what cffi's cdef()
+  reads: plain declarations and `#define NAME number`.
+- Tables are not written twice: the modules in GENERATED render C headers from the Python tables at build time. They
+  are imported from ./src, so they and all they import may use nothing but the standard library.
+
+Nothing is written into the source tree but build/. `python build_native.py --inplace` puts the extension beside the
+sources for use with PYTHONPATH.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import re
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from cffi import FFI
+
+HERE = Path(os.path.abspath(__file__)).parent
+CSRC = HERE / "csrc"
+HEADERS = HERE / "build" / "generated"
+
+GENERATED = {
+    "isa_tables.h": "ringzero.isa.ctables",
+    "uops_gen.h": "ringzero.cpu.ctables",
+}
+
+CDEF = re.compile(r"^/\* cdef: begin \*/$(.*?)^/\* cdef: end \*/$", re.MULTILINE | re.DOTALL)
+
+
+def write_headers(directory: Path) -> set[str]:
+    """Render the generated headers into `directory`; return the names of those that could not be made yet."""
+    directory.mkdir(parents=True, exist_ok=True)
+    missing = set()
+    sys.path.insert(0, str(HERE / "src"))
+    try:
+        for name, module in GENERATED.items():
+            try:
+                text = importlib.import_module(module).render()
+            except ModuleNotFoundError as error:
+                if error.name is None or not module.startswith(error.name):
+                    raise
+                missing.add(name)
+                continue
+            write_if_changed(directory / name, text)
+    finally:
+        sys.path.pop(0)
+    return missing
+
+
+def write_if_changed(path: Path, text: str) -> None:
+    """Leave an equal file alone, so that its time stamp causes no rebuild."""
+    if not path.exists() or path.read_text(encoding="utf-8") != text:
+        path.write_text(text, encoding="utf-8")
+
+
+def usable(path: Path, missing: set[str]) -> bool:
+    """Whether a C file can be compiled with the generated headers that there are."""
+    text = path.read_text(encoding="utf-8")
+    return not any(f'"{name}"' in text for name in missing)
+
+
+def sources(missing: set[str]) -> list[Path]:
+    return [path for path in sorted(CSRC.glob("*.c")) if usable(path, missing)]
+
+
+def headers(missing: set[str]) -> list[Path]:
+    """Headers whose C file is compiled, or that have none."""
+    skipped = {path.stem for path in CSRC.glob("*.c")} - {path.stem for path in sources(missing)}
+    return [path for path in sorted(CSRC.glob("*.h")) if path.stem not in skipped and usable(path, missing)]
+
+
+def declarations(paths: list[Path]) -> str:
+    """The cdef sections of the headers, in order."""
+    return "\n".join(section for path in paths for section in CDEF.findall(path.read_text(encoding="utf-8")))
+
+
+def compiler_flags() -> list[str]:
+    if sys.platform == "win32":
+        return ["/O2", "/std:c11"]
+    return ["-O2", "-std=gnu11", "-fvisibility=hidden"]
+
+
+def make_ffi(absolute: bool = False) -> FFI:
+    """The FFI builder. setuptools wants paths relative to setup.py; `absolute` is for the in-place build."""
+    missing = write_headers(HEADERS)
+    interface = headers(missing)
+    base = HERE if absolute else Path()
+    ffi = FFI()
+    ffi.cdef(declarations(interface))
+    options: dict[str, Any] = {
+        "sources": [str(base / path.relative_to(HERE)) for path in sources(missing)],
+        "depends": [str(base / path.relative_to(HERE)) for path in sorted(CSRC.glob("*.h"))],
+        "include_dirs": [str(base / CSRC.relative_to(HERE)), str(base / HEADERS.relative_to(HERE))],
+        "extra_compile_args": compiler_flags(),
+    }
+    prelude = "\n".join(f'#include "{path.name}"' for path in interface if CDEF.search(path.read_text("utf-8")))
+    ffi.set_source("ringzero._native", prelude, **options)
+    return ffi
+
+
+def build_inplace() -> Path:
+    """Compile in a directory of our own, then move the result into the source tree in one step."""
+    (HERE / "build").mkdir(exist_ok=True)
+    work = Path(tempfile.mkdtemp(prefix="inplace-", dir=HERE / "build"))
+    try:
+        built = Path(make_ffi(absolute=True).compile(tmpdir=str(work)))
+        target = HERE / "src" / "ringzero" / built.name
+        os.replace(built, target)
+        return target
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Build ringzero._native for use with PYTHONPATH.")
+    parser.add_argument("--inplace", action="store_true", required=True, help="put it beside the sources")
+    parser.parse_args()
+    print(build_inplace())
+
+
+if __name__ == "__main__":
+    main()

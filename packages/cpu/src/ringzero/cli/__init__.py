@@ -1,0 +1,1 @@
+"""The `ringzero` command. Nothing below imports this package."""
