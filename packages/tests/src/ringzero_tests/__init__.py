@@ -1,0 +1,1 @@
+"""Judges of the machine: silicon, other emulators, generators of cases, recorded vectors."""
