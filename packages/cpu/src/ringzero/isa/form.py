@@ -58,8 +58,8 @@ class Form:
         "n"    the mode's: 8 or 4 (mov to cr, sgdt)               "w" "d" "q"   2, 4, 8 whatever the prefixes
     Modes: `mode64`, `mode32` whether the row exists there (32 = 32-bit protected and compatibility mode).
 
-    Flags, letters of "oszapcdi" (also "n" NT, "v" VM, "r" RF, "t" TF): `flags` may be changed in a defined way, `reads` are
-    read, `undefined` may be left undefined (in some cases: a shift's OF when the count is not 1).
+    Flags, letters of "oszapcdi" (also "n" NT, "v" VM, "r" RF, "t" TF): `flags` may be changed in a defined way,
+    `reads` are read, `undefined` may be left undefined (in some cases: a shift's OF when the count is not 1).
     `undefined_results` names operands left undefined in some cases. `lock`: LOCK is allowed, with a memory
     destination. `rep`: "rep" (F3 and F2 repeat alike), "repz" (F3 while equal, F2 while not) or None; the source
     segment of string instructions is record.OVERRIDE, or ds. `cpl`: 0 when privileged, 3 otherwise.
@@ -240,7 +240,8 @@ def lowers(*mnemonics: str) -> Callable[[Lowering], Lowering]:
     def register(function: Lowering) -> Lowering:
         for mnemonic in mnemonics:
             if mnemonic in LOWERINGS:
-                raise ValueError(f"{mnemonic}: lowered twice, by {LOWERINGS[mnemonic].__name__} and {function.__name__}")
+                first = LOWERINGS[mnemonic].__name__
+                raise ValueError(f"{mnemonic}: lowered twice, by {first} and {function.__name__}")
             LOWERINGS[mnemonic] = function
         return function
 

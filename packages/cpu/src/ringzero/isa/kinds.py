@@ -42,7 +42,8 @@ def _kinds() -> dict[str, Kind]:
         kinds.append(Kind("r" + suffix, "reg", "gpr", size))
         kinds.append(Kind("o" + suffix, "opcode", "gpr", size))
         kinds.append(Kind("rr" + suffix, "rm", "gpr", size))
-    for suffix, size in (("8", 1), ("16", 2), ("32", 4), ("64", 8), ("128", 16), ("v", OPERAND_SIZE), ("", -1), ("_far", -1)):
+    memories = (("8", 1), ("16", 2), ("32", 4), ("64", 8), ("128", 16), ("", -1), ("_far", -1))
+    for suffix, size in memories:
         kinds.append(Kind("m" + suffix, "rm", "mem", size, size))
     # A register of the operand size, but only 16 bits of memory: mov from sreg, sldt, str, smsw.
     kinds.append(Kind("r_m16", "rm", "gpr/mem", OPERAND_SIZE, 2))

@@ -1,4 +1,4 @@
-"""Data movement: mov in all its forms, widening moves, exchange, address computation, conversions of the accumulator."""
+"""Data movement: mov, widening moves, exchange, address computation, conversions of the accumulator."""
 
 from __future__ import annotations
 

@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
-from ringzero.isa import alu, flow, moves, stack  # noqa: F401
+from ringzero.isa import (  # noqa: F401
+    alu,
+    atomic,
+    bits,
+    flagops,
+    flow,
+    moves,
+    muldiv,
+    shifts,
+    stack,
+    strings,
+    system,
+)
 from ringzero.isa.form import LOWERINGS, ROWS, Form
 
 __all__ = ["FORMS", "LOWERINGS"]
