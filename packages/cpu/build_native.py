@@ -105,7 +105,9 @@ def make_ffi(absolute: bool = False) -> FFI:
         "include_dirs": [str(base / CSRC.relative_to(HERE)), str(base / HEADERS.relative_to(HERE))],
         "extra_compile_args": compiler_flags(),
     }
-    prelude = "\n".join(f'#include "{path.name}"' for path in interface if CDEF.search(path.read_text("utf-8")))
+    prelude = "\n".join(
+        f'#include "{path.name}"' for path in interface if CDEF.search(path.read_text("utf-8"))
+    )
     ffi.set_source("ringzero._native", prelude, **options)
     return ffi
 

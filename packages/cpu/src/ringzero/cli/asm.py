@@ -1,0 +1,80 @@
+"""`ringzero asm`: the assembler, with nasm's option letters."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from ringzero.files import write_atomic
+
+SUFFIX = {"bin": "", "elf64": ".elf"}
+
+
+@click.command()
+@click.argument("file", type=click.Path(allow_dash=True))
+@click.option(
+    "-o", "out", metavar="OUT", help="The file to write; - is standard output. [FILE without .asm, or .elf]"
+)
+@click.option(
+    "-f", "form", type=click.Choice(["bin", "elf64"]), default="bin", show_default=True, help="Output format."
+)
+@click.option("-l", "listing", metavar="FILE", help="Write a listing too; - is standard output.")
+@click.option(
+    "-D", "-d", "defines", metavar="NAME[=VALUE]", multiple=True, help="Define a macro, as %define does."
+)
+@click.option(
+    "-I", "-i", "include", metavar="DIR", multiple=True, help="Look for %include and incbin here too."
+)
+def asm(
+    file: str,
+    out: str | None,
+    form: str,
+    listing: str | None,
+    defines: tuple[str, ...],
+    include: tuple[str, ...],
+) -> None:
+    """Assemble FILE (NASM syntax; - is standard input) into a flat binary or an ELF64 image."""
+    from ringzero.asm import assemble
+
+    source: str | Path = sys.stdin.read() if file == "-" else Path(file)
+    if out is None:
+        if file == "-":
+            raise click.UsageError("standard input has no name to make one from; say where to write with -o")
+        out = default_output(Path(file), form)
+    made = assemble(
+        source,
+        format="elf64" if form == "elf64" else "bin",
+        defines=dict(definition(text) for text in defines),
+        include=[Path(directory) for directory in include],
+    )
+    put(out, made.binary)
+    if listing is not None:
+        put(listing, made.listing.encode())
+
+
+def default_output(file: Path, form: str) -> str:
+    """As nasm: the source's name with the format's suffix; never the source itself."""
+    target = file.with_suffix(SUFFIX[form])
+    if target == file:
+        raise click.UsageError(f"the output would overwrite {file}; name another with -o")
+    return str(target)
+
+
+def definition(text: str) -> tuple[str, str]:
+    """`NAME=VALUE` or `NAME`."""
+    name, _, value = text.partition("=")
+    if not name:
+        raise click.UsageError(f"-D {text}: a name is missing; write -D NAME=VALUE")
+    return name, value
+
+
+def put(where: str, content: bytes) -> None:
+    """Write a file, or standard output for "-"."""
+    if where == "-":
+        sys.stdout.flush()
+        sys.stdout.buffer.write(content)
+        sys.stdout.buffer.flush()
+    else:
+        write_atomic(where, content)
