@@ -1,0 +1,80 @@
+"""The C core's header, rendered when the extension is built: slots, µops, their tables and bodies.
+
+Nothing of it is committed; the lists it comes from are `state`, `uops`, `mode`, `exits` and `flags`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ringzero.cpu import exits, flags, mode
+from ringzero.cpu.effects import CPrinter
+from ringzero.cpu.state import SLOTS
+from ringzero.cpu.uops import CONDITIONS, NUMBER, UOPS, Uop
+
+WRITES_FLAGS, READS_FLAGS, BARRIER = 1, 2, 4
+NO_TWIN, DROP = 0xFFFF, 0xFFFE
+
+
+def render() -> str:
+    """The text of `uops_gen.h`.
+
+    Outside `RZ_BODIES` it defines constants and tables; with `RZ_BODIES` defined it is instead a list of
+    `RZ_OP(number, name) { … } RZ_NEXT`, to be included in the loop that defines those macros.
+    """
+    parts = ["#ifndef RZ_BODIES", *_constants(), *_info(), *_fusion(), "#else", *_bodies(), "#endif", ""]
+    return "\n".join(parts)
+
+
+def _identifier(name: str) -> str:
+    return name.replace("+", "_")
+
+
+def _constants() -> Iterator[str]:
+    yield from (f"#define RZ_SLOT_{name} {number}" for number, name in enumerate(SLOTS))
+    yield f"#define RZ_SLOTS {len(SLOTS)}"
+    yield from (f"#define RZ_UOP_{_identifier(u.name)} {u.number}" for u in UOPS)
+    yield f"#define RZ_UOPS {len(UOPS)}"
+    yield from (f"#define RZ_LEAVE_{reason.name} {reason.value}" for reason in exits.Leave)
+    for prefix, module in (("", exits), ("MODE_", mode), ("RFLAGS_", flags)):
+        for name, value in vars(module).items():
+            if name.isupper() and isinstance(value, int):
+                yield f"#define RZ_{prefix}{name} {value:#x}ULL"
+    for name in ("WRITES_FLAGS", "READS_FLAGS", "BARRIER", "NO_TWIN", "DROP"):
+        yield f"#define RZ_UOP_IS_{name} {globals()[name]}"
+
+
+def _twin(uop: Uop) -> int:
+    if uop.quiet is None:
+        return NO_TWIN
+    return NUMBER[uop.quiet] if uop.quiet else DROP
+
+
+def _info() -> Iterator[str]:
+    """What the flag eliminator asks of a µop: its use of flags, and its twin for when they are dead."""
+    yield "static const struct { uint16_t bits, twin; } rz_uop_info[RZ_UOPS] = {"
+    for u in UOPS:
+        bits = WRITES_FLAGS * ("w" in u.flags) | READS_FLAGS * ("r" in u.flags) | BARRIER * (u.memory or u.leaves)
+        yield f"    {{{bits}, {_twin(u)}}}, /* {u.name} */"
+    yield "};"
+
+
+def _fusion() -> Iterator[str]:
+    """rz_fuse_row[first] - 1 is a row of rz_fused, whose columns are the conditions; 0 means none."""
+    conditions = list(CONDITIONS)
+    rows: dict[str, list[int]] = {}
+    for u in UOPS:
+        if u.fused:
+            first, second = u.fused
+            rows.setdefault(first, [NO_TWIN] * 16)[conditions.index(second[1:])] = u.number
+    numbers = {first: row for row, first in enumerate(rows, 1)}
+    yield f"static const uint16_t rz_fused[{len(rows)}][16] = {{"
+    yield from (f"    {{{', '.join(map(str, row))}}}," for row in rows.values())
+    yield "};"
+    yield f"static const uint8_t rz_fuse_row[RZ_UOPS] = {{{', '.join(str(numbers.get(u.name, 0)) for u in UOPS)}}};"
+    yield f"#define RZ_FIRST_CONDITION {NUMBER['jo']} /* the 16 conditional jumps are numbered in order */"
+
+
+def _bodies() -> Iterator[str]:
+    printer = CPrinter()
+    yield from (f"RZ_OP({u.number}, {_identifier(u.name)}) {{ {printer.block(u)} }} RZ_NEXT" for u in UOPS)
