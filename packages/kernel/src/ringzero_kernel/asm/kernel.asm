@@ -1,0 +1,30 @@
+; kernel.asm - the whole kernel, in the order in which it is best read.
+;
+; Room's rule: this file holds no code. It fixes the order of the files, and with it the addresses of everything.
+; Every file opens with what it keeps and with a drawing of its structures; every routine opens with what it does,
+; its `in:`, `out:` and `clobbers:`, and whether it may be called with interrupts on.
+;
+; Calling convention, where a routine does not say otherwise:
+;   arguments   rdi, rsi, rdx, rcx, r8, r9        result  rax
+;   may change  rax, rcx, rdx, rsi, rdi, r8..r11, flags (`clobbers: scratch` means all of these)
+;   preserved   rbx, rbp, r12..r15                direction flag clear
+; rbp chains the stack frames, so that a panic can print who called whom.
+
+%include "layout.asm"           ; where everything stands in memory
+%include "macros.asm"
+%include "structs.asm"
+
+%include "entry.asm"            ; 32-bit entry, first page tables, long mode
+%include "main.asm"             ; kernel_main: brings the parts up, then runs the stages
+%include "string.asm"
+%include "cpu.asm"              ; the per-CPU structure
+%include "serial.asm"
+%include "screen.asm"
+%include "log.asm"              ; one ring, two sinks
+%include "format.asm"           ; kprintf
+%include "bootinfo.asm"         ; PVH start info: memory map and command line
+
+%include "test.asm"             ; stages pass or fail here
+%include "tests_boot.asm"
+
+%include "end.asm"              ; the ends of the sections: nothing may follow
