@@ -1,0 +1,176 @@
+"""What a boot looks like to people and to programs: lines, a progress bar, JSON, JUnit.
+
+Rule of this room: nothing here decides anything. It is told what happened (`machine.harness`) and writes it down.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING, Any
+from xml.etree import ElementTree
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+    from ringzero.machine.harness import Outcome, Passed
+
+SERIAL_TAIL = 20  # lines
+
+
+def moment(nanoseconds: int) -> str:
+    """Virtual time in a fixed width.
+
+    >>> moment(1_234_567)
+    '   1.234567 ms'
+    """
+    return f"{nanoseconds // 1_000_000:4d}.{nanoseconds % 1_000_000:06d} ms"
+
+
+def stage_line(passed: Passed) -> str:
+    return f"{passed.name:28} step {passed.step:>10,}  {moment(passed.time_ns)}  {passed.title}"
+
+
+class Quiet:
+    """Says nothing while the machine runs: for `--json` and for `--serial -`."""
+
+    def begin(self, stages: int) -> None: ...
+
+    def stage(self, passed: Passed) -> None: ...
+
+    def steps(self, steps: int) -> None: ...
+
+    def end(self) -> None: ...
+
+
+class Lines(Quiet):
+    """A line a stage, as it is reached."""
+
+    def stage(self, passed: Passed) -> None:
+        print(stage_line(passed), flush=True)
+
+
+class Bar(Quiet):
+    """The same lines above a progress bar, on a terminal."""
+
+    def __init__(self) -> None:
+        self._progress: Progress | None = None
+
+    def begin(self, stages: int) -> None:
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+        columns = (BarColumn(), MofNCompleteColumn(), TextColumn("stages  {task.description}"))
+        self._progress = Progress(*columns, transient=True)
+        self._task = self._progress.add_task("", total=stages)
+        self._progress.start()
+
+    def stage(self, passed: Passed) -> None:
+        if self._progress:
+            self._progress.console.print(stage_line(passed), markup=False, highlight=False, soft_wrap=True)
+            self._progress.advance(self._task)
+
+    def steps(self, steps: int) -> None:
+        if self._progress:
+            self._progress.update(self._task, description=f"step {steps:,}")
+
+    def end(self) -> None:
+        if self._progress:
+            self._progress.stop()
+
+
+def reporter(quiet: bool) -> Quiet:
+    """The one that fits: nothing, lines in a pipe, a bar on a terminal."""
+    if quiet:
+        return Quiet()
+    return Bar() if sys.stdout is not None and sys.stdout.isatty() else Lines()
+
+
+def verdict_line(outcome: Outcome) -> str:
+    """The verdict in one line: what, how far, on which engine, and for a failure why."""
+    reached = sum(stage.reached for stage in outcome.stages)
+    stages = f"{reached} of {len(outcome.stages)} stages, " if outcome.stages else ""
+    ran = f"{stages}{outcome.steps:,} steps, {moment(outcome.time_ns).strip()} virtual, {outcome.engine} engine"
+    return f"{outcome.verdict}: {ran}" + (f" - {outcome.why}" if outcome.why else "")
+
+
+def failure_lines(outcome: Outcome) -> list[str]:
+    """Where the machine stands, and the last it printed."""
+    lines = [*outcome.position]
+    tail = serial_tail(outcome)
+    if tail:
+        lines += ["last serial lines:", *(f"    {line}" for line in tail)]
+    return lines
+
+
+def serial_tail(outcome: Outcome) -> list[str]:
+    text = outcome.serial.decode("utf-8", "replace")
+    return [printable(line) for line in text.splitlines()[-SERIAL_TAIL:]]
+
+
+def printable(line: str) -> str:
+    """A guest's line without what would steer the terminal."""
+    return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in line)
+
+
+def as_object(outcome: Outcome) -> dict[str, Any]:
+    """What `--json` prints; README and CHANGELOG promise these names."""
+    return {
+        "configuration": outcome.configuration,
+        "image": outcome.image_digest,
+        "engine": outcome.engine,
+        "verdict": outcome.verdict,
+        "reason": outcome.why,
+        "stop": outcome.stop,
+        "exit_status": outcome.exit_status,
+        "steps": outcome.steps,
+        "time_ns": outcome.time_ns,
+        "stages": [
+            {"name": s.name, "title": s.title, "reached": s.reached, "step": s.step, "time_ns": s.time_ns}
+            for s in outcome.stages
+        ],
+        "state_hash": outcome.state_hash,
+        "position": list(outcome.position),
+        "serial_tail": serial_tail(outcome),
+        "unknown": list(outcome.unknown),
+    }
+
+
+def as_json(outcome: Outcome) -> str:
+    return json.dumps(as_object(outcome), indent=2, ensure_ascii=False) + "\n"
+
+
+def as_junit(outcome: Outcome, suite: str) -> str:
+    """A case a stage; seconds are virtual. What was not reached failed if it is the first, and was skipped if not."""
+    root = ElementTree.Element("testsuites")
+    cases = ElementTree.SubElement(root, "testsuite", name=suite)
+    counts = {"tests": len(outcome.stages), "failures": 0, "skipped": 0, "errors": 0}
+    before = 0
+    for stage in outcome.stages:
+        now = before if stage.time_ns is None else stage.time_ns
+        seconds = f"{(now - before) / 1e9:.9f}"
+        before = now
+        case = ElementTree.SubElement(cases, "testcase", classname=suite, name=stage.name, time=seconds)
+        if stage.reached:
+            continue
+        kind = "skipped" if counts["failures"] else "failure"
+        counts["skipped" if counts["failures"] else "failures"] += 1
+        mark = ElementTree.SubElement(case, kind, message=xml_text(outcome.why or "not reached"))
+        if kind == "failure":
+            mark.text = xml_text("\n".join(failure_lines(outcome)))
+    if outcome.verdict != "passed" and not counts["failures"]:
+        counts["tests"] += 1
+        counts["failures"] = 1
+        case = ElementTree.SubElement(cases, "testcase", classname=suite, name="verdict", time="0")
+        ElementTree.SubElement(case, "failure", message=xml_text(outcome.why)).text = xml_text(
+            "\n".join(failure_lines(outcome))
+        )
+    for name, count in counts.items():
+        cases.set(name, str(count))
+    cases.set("time", f"{outcome.time_ns / 1e9:.9f}")
+    ElementTree.indent(root)
+    return ElementTree.tostring(root, encoding="unicode", xml_declaration=True) + "\n"
+
+
+def xml_text(text: str) -> str:
+    """Characters that XML 1.0 allows."""
+    return "".join(c if c in "\n\t" or c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)

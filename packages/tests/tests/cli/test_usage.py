@@ -1,0 +1,95 @@
+"""Bad usage and bad files: status 2, one clear line on standard error, never a traceback."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ringzero.cli.main import main
+
+# (arguments, what the line must name); {dir} is an empty directory, {empty} an empty file, {text} one that is no ELF
+USAGE = [
+    (["nosuch"], "nosuch"),
+    (["--nosuch"], "--nosuch"),
+    (["info", "--nosuch"], "--nosuch"),
+    (["info", "extra"], "extra"),
+    (["asm"], "FILE"),
+    (["asm", "{dir}/missing.asm"], "missing.asm"),
+    (["asm", "{text}", "-f", "coff"], "coff"),
+    (["asm", "-", "-f", "bin"], "-o"),
+    (["asm", "{dir}", "-o", "-"], "{dir}"),
+    (["asm", "{empty}", "-o", "{dir}/no/such/place"], "place"),
+    (["asm", "{empty}", "-D", "=1"], "-D NAME=VALUE"),
+    (["disasm", "{dir}/missing"], "missing"),
+    (["disasm", "{text}", "-o", "12q"], "12q"),
+    (["disasm", "{text}", "-b", "16"], "16"),
+    (["run"], "IMAGE"),
+    (["run", "{dir}/missing.elf"], "missing.elf"),
+    (["run", "{empty}"], "{empty}"),
+    (["run", "{text}"], "{text}"),
+    (["run", "{text}", "-m", "lots"], "lots"),
+    (["run", "{text}", "--max-steps", "-1"], "--max-steps"),
+    (["run", "{text}", "--stages", "{dir}/missing.toml"], "missing.toml"),
+    (["boot", "--config", "nosuch"], "nosuch"),
+    (["boot", "--engine", "steam"], "steam"),
+    (["boot", "--layout", "1000"], "1000"),
+    (["boot", "--timer-period", "0"], "--timer-period"),
+    (["boot", "--trace", "everything"], "everything"),
+    (["boot", "--junit", "{dir}/no/such/place.xml"], "place.xml"),
+    (["boot", "--serial", "{dir}/no/such/place.txt"], "place.txt"),
+    (["kernel", "build"], "-o"),
+    (["kernel", "build", "-o", "{dir}/no/such/kernel.elf"], "kernel.elf"),
+]
+
+
+def id_of(case: object) -> str:
+    return " ".join(case) if isinstance(case, list) else ""
+
+
+@pytest.mark.parametrize(("arguments", "named"), USAGE, ids=id_of)
+def test_bad_usage_is_one_line(
+    arguments: list[str], named: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    places = {"dir": str(tmp_path), "empty": str(tmp_path / "empty"), "text": str(tmp_path / "text")}
+    (tmp_path / "empty").touch()
+    (tmp_path / "text").write_text("hello, this is no image\n")
+    status = main([argument.format(**places) for argument in arguments])
+    written = capsys.readouterr()
+    assert (status, written.out) == (2, "")
+    assert written.err.count("\n") == 1
+    assert written.err.startswith("ringzero: ")
+    assert named.format(**places) in written.err
+
+
+def shell(line: str) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "RINGZERO": f"{sys.executable} -m ringzero"}
+    return subprocess.run(["bash", "-c", line], text=True, capture_output=True, env=environment, timeout=60)
+
+
+def test_a_closed_pipe_is_no_traceback() -> None:
+    done = shell("head -c 100000 /dev/zero | $RINGZERO disasm - | head -1; exit ${PIPESTATUS[1]}")
+    assert done.returncode == 2
+    assert done.stdout.count("\n") == 1
+    assert done.stderr == "ringzero: standard output was closed before everything was written\n"
+
+
+def test_a_full_disk_is_no_traceback() -> None:
+    if not os.path.exists("/dev/full"):
+        pytest.skip("no /dev/full on this system")
+    done = shell("$RINGZERO info > /dev/full")
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+
+
+def test_help_names_the_commands_and_imports_little() -> None:
+    code = (
+        "import sys; from ringzero.cli.main import main; main(['--help'])\n"
+        "sys.exit(', '.join({'rich', 'structlog', 'elftools', 'cffi', 'ringzero.machine'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], text=True, capture_output=True)
+    assert done.stderr.strip() == ""
+    for command in ("asm", "boot", "disasm", "info", "kernel", "run"):
+        assert f"\n  {command} " in done.stdout
