@@ -84,12 +84,13 @@ def _prefixes(code: bytes, at: int, stop: int, classes: list[int]) -> tuple[int,
             rex = code[at]
         else:
             rex = 0  # REX counts only directly before the opcode (SDM 2A 2.2.1)
-            if kind & (R.REP | R.REPNE):
+            if kind >= D.SEGMENT_CLASS:
+                if kind != D.IGNORED_CLASS:
+                    prefixes, override = prefixes | R.SEGMENT_PREFIX, kind - D.SEGMENT_CLASS
+            elif kind & (R.REP | R.REPNE):  # the last one counts
                 prefixes = prefixes & ~(R.REP | R.REPNE) | kind
-            elif kind < D.REX_CLASS:
+            else:
                 prefixes |= kind
-            elif kind != D.IGNORED_CLASS:
-                prefixes, override = prefixes | R.SEGMENT_PREFIX, kind - D.SEGMENT_CLASS
         at += 1
     return at, prefixes | R.REX_PREFIX if rex else prefixes, rex, override
 
