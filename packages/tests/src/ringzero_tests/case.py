@@ -131,7 +131,9 @@ def initial_memory(case: Case) -> dict[int, bytearray]:
         start = region_of(address)
         offset = address - start
         if offset + len(patch) > len(regions[start]):
-            raise ValueError(f"case: {len(patch)} bytes at {address:#x} leave the region at {start:#x}; shorten them")
+            raise ValueError(
+                f"case: {len(patch)} bytes at {address:#x} leave the region at {start:#x}; shorten them"
+            )
         regions[start][offset : offset + len(patch)] = patch
     return regions
 

@@ -1,7 +1,7 @@
 """The host's own processor as the judge of user-mode, 64-bit instructions.
 
-The room's rule: nothing here knows an instruction. Cases go to a worker process (silicon_worker.c, compiled with the host's
-compiler on first use and kept in a cache directory) and come back as outcomes. What the host's kernel adds is taken
+The room's rule: nothing here knows an instruction. Cases go to a worker process (silicon_worker.c, compiled with the
+host's compiler on first use and kept in a cache directory) and come back as outcomes. What the host's kernel adds is taken
 away here, so that an outcome is the processor's alone.
 """
 
@@ -23,7 +23,7 @@ from ringzero_tests.case import FS_BASE, GS_BASE, HANG, REGIONS, VISIBLE, Case, 
 
 BATCH = 1024
 _NO_FAULT = 0xFF
-_CASE = struct.Struct("<16QQQII")
+_CASE = struct.Struct("<16QQQIII")
 _PATCH = struct.Struct("<QI")
 _OUTCOME = struct.Struct("<16QQQQIII")
 _PROT_READ, _PROT_WRITE, _PROT_EXEC = 1, 2, 4
@@ -82,7 +82,8 @@ class Silicon:
         """End the worker."""
         process, self._process = self._process, None
         if process is not None:
-            assert process.stdin and process.stdout
+            assert process.stdin
+            assert process.stdout
             process.stdin.close()
             process.stdout.close()
             process.wait()
@@ -105,13 +106,15 @@ class Silicon:
         except (EOFError, BrokenPipeError) as died:
             self._process = None
             if len(cases) == 1:
-                raise SiliconError(f"the worker died of {cases[0].code.hex(' ')}; keep such cases out") from died
+                raise SiliconError(
+                    f"the worker died of {cases[0].code.hex(' ')}; keep such cases out"
+                ) from died
             middle = len(cases) // 2
             return self._run_batch(cases[:middle]) + self._run_batch(cases[middle:])
 
     def _exchange(self, cases: Sequence[Case]) -> list[Outcome]:
         process = self._worker()
-        assert process.stdin and process.stdout
+        assert process.stdin
         payload = struct.pack("<I", len(cases)) + b"".join(map(_pack, cases))
         process.stdin.write(struct.pack("<Q", len(payload)) + payload)
         process.stdin.flush()
@@ -120,7 +123,9 @@ class Silicon:
 
     def _worker(self) -> subprocess.Popen[bytes]:
         if self._process is None:
-            self._process = subprocess.Popen([_built()], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env={})
+            self._process = subprocess.Popen(
+                [_built()], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env={}
+            )
             assert self._process.stdin
             self._process.stdin.write(_regions())
         return self._process
@@ -145,7 +150,7 @@ def _regions() -> bytes:
 
 
 def _pack(case: Case) -> bytes:
-    head = _CASE.pack(*case.registers, case.flags, case.address, len(case.code), len(case.memory))
+    head = _CASE.pack(*case.registers, case.flags, case.address, len(case.code), len(case.memory), case.bits)
     patches = b"".join(_PATCH.pack(address, len(patch)) + patch for address, patch in case.memory)
     return head + case.code + patches
 

@@ -8,7 +8,8 @@
  * the same frame, and returns into it. One signal a case, and no stub that a case could trash.
  *
  * Stream in : u64 bytes of the batch, u32 cases, then per case
- *             u64 gpr[16], u64 flags, u64 address, u32 code bytes, u32 patches, code, patches {u64 address, u32 n, bytes}
+ *             u64 gpr[16], u64 flags, u64 address, u32 code bytes, u32 patches, u32 bits (64 or 32),
+ *             code, patches {u64 address, u32 n, bytes}
  * Stream out: u64 bytes, then per case
  *             u64 gpr[16], u64 flags, u64 rip, u64 cr2, u32 vector, u32 error, u32 runs, runs {u64 address, u32 n, bytes}
  * Before the first batch: u32 regions, then {u64 address, u64 bytes, u32 protection, u32 zero, contents}, and FS, GS bases.
@@ -26,7 +27,8 @@
 #include <ucontext.h>
 #include <unistd.h>
 
-enum { MAX_REGIONS = 8, VECTOR_NONE = 0xff, VECTOR_HANG = 0xfe, BATCH_LIMIT = 64 << 20, REPLY_LIMIT = 256 << 20 };
+enum { MAX_REGIONS = 8, VECTOR_NONE = 0xff, VECTOR_HANG = 0xfe, USER_CS64 = 0x33, USER_CS32 = 0x23, USER_DS = 0x2b,
+       BATCH_LIMIT = 64 << 20, REPLY_LIMIT = 256 << 20 };
 
 struct region { uint64_t address, size; uint32_t protection; uint8_t *before, *live, *pristine; };
 
@@ -138,6 +140,8 @@ static void prepare(greg_t *g)
     code_start = take64();
     code_end = code_start + take32();
     patch_count = take32();
+    uint64_t code_segment = take32() == 32 ? USER_CS32 : USER_CS64;
+    g[REG_CSGSFS] = (greg_t)(((uint64_t)g[REG_CSGSFS] & ~0xffffull) | code_segment);
     patches_at = next_case;
     g[REG_RIP] = (greg_t)code_start;
     patch_all(APPLY);
@@ -231,15 +235,14 @@ __attribute__((used)) static void on_signal(int number, siginfo_t *info, void *c
     if (cases_left--) {
         prepare(g);
     } else {
-        uint64_t fixed = (uint64_t)g[REG_CSGSFS];
         copy(g, bench_registers, sizeof bench_registers);
-        g[REG_CSGSFS] = (greg_t)fixed;
         running = 0;
     }
 }
 
-/* A case may leave AC set; the C handler makes unaligned accesses. The ABI's red zone is not ours to keep here. */
-__asm__(".text\nsignal_entry:\n pushfq\n andl $~0x40000, (%rsp)\n popfq\n jmp on_signal\n");
+/* A case may leave AC set, and C makes unaligned accesses; NT and ID would outlive the case, since sigreturn takes
+ * only some flags from its frame. */
+__asm__(".text\nsignal_entry:\n pushfq\n andl $~0x244000, (%rsp)\n popfq\n jmp on_signal\n");
 extern void signal_entry(int, siginfo_t *, void *);
 
 static void catch_signals(void)
@@ -316,6 +319,7 @@ int main(void)
     set_up_regions();
     receive(bases, sizeof bases);
     catch_signals();
+    __asm__ volatile("mov %0, %%ds\n mov %0, %%es" : : "r"(USER_DS)); /* 32-bit code needs them */
     raw3(SYS_arch_prctl, ARCH_SET_GS, (long)bases[1], 0);
     raw3(SYS_arch_prctl, ARCH_SET_FS, (long)bases[0], 0);
     if (raw3(SYS_prctl, PR_SET_SECCOMP, SECCOMP_MODE_STRICT, 0))

@@ -28,7 +28,9 @@ def test_the_example_runs(example: str, capsys: pytest.CaptureFixture[str]) -> N
 def test_ci_runs_the_readme_commands() -> None:
     """`.ci/run` calls what the README says, letter for letter."""
     ci = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
-    commands = [line.strip() for line in README.splitlines() if line.startswith("    ") and ".venv/bin/pip" in line]
+    commands = [
+        line.strip() for line in README.splitlines() if line.startswith("    ") and ".venv/bin/pip" in line
+    ]
     assert len(commands) == 2
     for command in commands:
         assert command in ci

@@ -1,0 +1,107 @@
+"""Random cases for every row of the instruction table, the same on every host.
+
+The room's rule: a case is a function of (row's text, bits, seed) and nothing else, so that a failure is named by them
+(`generate.case_for(form, 64, 17)`), and a row that is added or renumbered changes no other row's cases.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ringzero.isa import record as R
+from ringzero.isa.decode import decode
+from ringzero.isa.form import Form
+from ringzero_tests.case import ARITHMETIC, CODE_END, DATA, DATA_END, DF, PAGE, START, Case
+from ringzero_tests.draws import Draws
+from ringzero_tests.encode import (
+    Draft,
+    assemble,
+    choose_modrm,
+    choose_prefixes,
+    choose_sizes,
+    operand_size,
+    solve_memory,
+)
+from ringzero_tests.shape import SHAPERS
+
+ATTEMPTS = 40
+
+
+def cases_for(form: Form, bits: int, count: int, start: int = 0) -> Iterator[Case]:
+    """Yield up to `count` cases of a row for `bits`-bit code (64 or 32), seeds `start` onwards."""
+    for seed in range(start, start + count):
+        case = case_for(form, bits, seed)
+        if case is not None:
+            yield case
+
+
+def case_for(form: Form, bits: int, seed: int) -> Case | None:
+    """Return the case that (row, bits, seed) names; None if no draw encodes the row (it does not exist there)."""
+    if not (form.mode64 if bits == 64 else form.mode32):
+        return None
+    draws = Draws(form.mnemonic, form.encoding, ",".join(form.operands), bits, seed)
+    for _ in range(ATTEMPTS):
+        case = _attempt(form, bits, draws)
+        if case is not None:
+            return case
+    return None
+
+
+def _attempt(form: Form, bits: int, draws: Draws) -> Case | None:
+    draft = Draft(form, bits, draws, _registers(draws, bits))
+    draft.flags = draws.bits(12) & ARITHMETIC | DF * draws.chance(6)
+    draft.address = _address(draws)
+    if not choose_sizes(draft):
+        return None
+    choose_modrm(draft, _memory_size(draft))
+    choose_prefixes(draft)
+    shaper = SHAPERS.get(form.mnemonic)
+    if shaper is not None:
+        shaper(draft)
+    solve_memory(draft)
+    code = assemble(draft)
+    if not decodes_as(code, form, bits):
+        return None
+    registers = tuple(draft.registers)
+    room = CODE_END - draft.address
+    return Case(code[:room], registers, draft.flags, tuple(draft.patches), draft.address, bits)
+
+
+def decodes_as(code: bytes, form: Form, bits: int) -> bool:
+    """Tell whether the bytes are this row and no other; a wrong LOCK makes them invalid, which is wanted too."""
+    decoded = decode(code, bits, limit=1)
+    if not decoded:
+        return False
+    first = decoded[0]
+    if first[R.FORM] == R.INVALID_FORM:
+        return 0xF0 in code[:6] and len(code) <= R.MAX_LENGTH
+    return first[R.FORM] == form.number and first[R.LENGTH] == len(code)
+
+
+def _registers(draws: Draws, bits: int) -> list[int]:
+    if bits == 32:
+        values = [draws.value() & 0xFFFFFFFF for _ in range(8)] + [0] * 8
+    else:
+        values = [draws.value() for _ in range(16)]
+    if not draws.chance(4):
+        values[4] = draws.between(DATA + 512, DATA_END - 64) & -8
+    return values
+
+
+def _address(draws: Draws) -> int:
+    """Draw where the code lies: rarely across a page boundary, more rarely cut short by the end of mapped memory."""
+    kind = draws.below(32)
+    if kind == 0:
+        return CODE_END - PAGE - draws.between(1, 14)
+    if kind == 1 and draws.bits(1):
+        return CODE_END - draws.between(1, 10)
+    return START + draws.below(64)
+
+
+def _memory_size(draft: Draft) -> int:
+    """Bytes that the ModRM memory operand has; 16 where the row leaves it open (descriptors, far pointers)."""
+    size = operand_size(draft.form, draft.bits, draft.operand_prefix, draft.wide)
+    for kind in draft.form.kinds:
+        if kind.place == "rm":
+            return 16 if kind.memory_size < 0 else kind.memory_size or size
+    return size

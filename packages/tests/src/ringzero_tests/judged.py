@@ -1,0 +1,58 @@
+"""Which rows silicon may judge, and what to keep out because the host, not the architecture, would answer.
+
+The room's rule: every exclusion has its reason beside it; `why_not_silicon` is the only place that says no.
+"""
+
+from __future__ import annotations
+
+from ringzero.isa.form import Form
+from ringzero.isa.record import OPSIZE_PREFIX, PREFIXES, REX, RecordTuple
+
+_HOST_ANSWERS = {
+    "syscall": "calls the host's kernel",
+    "sysenter": "calls the host's kernel",
+    "int1": "the virtualised host reports its RIP as a fault's",
+    "sgdt": "UMIP: Linux answers in the processor's stead",
+    "sidt": "UMIP: Linux answers in the processor's stead",
+    "sldt": "UMIP: Linux answers in the processor's stead",
+    "str": "UMIP: Linux answers in the processor's stead",
+    "smsw": "UMIP: Linux answers in the processor's stead",
+    "cpuid": "names the host",
+    "rdtsc": "reads the host's clock",
+    "rdtscp": "reads the host's clock",
+    "rdpid": "reads the host's processor number",
+    "rdrand": "is random",
+    "rdseed": "is random",
+    "xgetbv": "describes the host",
+    "rdfsbase": "needs FS and GS, which the worker owns",
+    "wrfsbase": "needs FS and GS, which the worker owns",
+    "rdgsbase": "needs FS and GS, which the worker owns",
+    "wrgsbase": "needs FS and GS, which the worker owns",
+}
+
+_SEGMENT_LOADS = "loads a segment register from the host's descriptor tables"
+
+
+def why_not_silicon(form: Form, bits: int) -> str | None:
+    """Return why silicon cannot judge this row in `bits`-bit code, or None."""
+    if form.mnemonic in _HOST_ANSWERS:
+        return _HOST_ANSWERS[form.mnemonic]
+    if (
+        form.operands
+        and form.operands[0] in ("sreg", "es", "ss", "ds", "fs", "gs")
+        and form.mnemonic != "push"
+    ):
+        return _SEGMENT_LOADS
+    if form.mnemonic in ("lds", "les", "lss", "lfs", "lgs", "verr", "verw", "lar", "lsl", "arpl"):
+        return _SEGMENT_LOADS
+    return None
+
+
+def vendors_differ(form: Form, record: RecordTuple, bits: int) -> bool:
+    """Tell whether Intel and AMD part ways on this instruction; ours is Intel's."""
+    name = form.mnemonic
+    if form.size == "f64" and bits == 64 and record[PREFIXES] & OPSIZE_PREFIX:
+        return True  # AMD honours 66 before near branches (APM 3 1.2.4)
+    if name in ("jmp", "call") and "m_far" in form.operands and record[REX] & 8:
+        return True  # AMD ignores REX.W there (APM 3, JMP far)
+    return name == "movsxd" and "rm16" in form.operands  # AMD reads 32 bits
