@@ -81,7 +81,7 @@ def operand_size(rule: str, mode: int, opsize_prefix: int, rex_w: int) -> int:
         case "v":
             return 8 if wide else legacy
         case "z":
-            return legacy
+            return 4 if wide else legacy
         case "y":
             return 8 if wide else 4
         case "d64":

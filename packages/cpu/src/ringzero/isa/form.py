@@ -52,7 +52,7 @@ class Form:
     Size: how the operand size (record.OPSIZE) comes about. `W` below is REX.W (64-bit mode only), 66 the prefix
     (never counted when it is the row's mandatory prefix).
         "v"    2 with 66, 8 with W (W beats 66), else 4           "8"    1
-        "z"    2 with 66, else 4; W ignored                       "y"    8 with W, else 4; 66 ignored
+        "z"    2 with 66 and no W, else 4 (port I/O)              "y"    8 with W, else 4; 66 ignored
         "d64"  64-bit mode: 2 with 66 and no W, else 8; 32-bit mode: 2 with 66, else 4 (push, pop, enter, leave)
         "f64"  64-bit mode: 8; 32-bit mode: 2 with 66, else 4 (near branches)
         "n"    the mode's: 8 or 4 (mov to cr, sgdt)               "w" "d" "q"   2, 4, 8 whatever the prefixes

@@ -130,7 +130,9 @@ def _in_rm(kind: Kind) -> Reader:
 def _in_reg(kind: Kind) -> Reader:
     if kind.holds == "gpr":
         return partial(_register, R.REG, kind.size)
-    view = {"sreg": SReg, "creg": CReg, "dreg": DReg}[kind.holds]
+    if kind.holds == "sreg":
+        return lambda t: SReg(t[R.REG] & 7)  # REX.R is not looked at
+    view = CReg if kind.holds == "creg" else DReg
     return lambda t: view(t[R.REG])
 
 

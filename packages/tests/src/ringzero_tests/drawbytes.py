@@ -1,0 +1,46 @@
+"""Random byte strings that mostly fit a row: every row, any prefixes, any ModRM, SIB, displacement and immediate."""
+
+from __future__ import annotations
+
+import random
+
+from ringzero.isa.form import Form
+
+_LEGACY = (0x26, 0x2E, 0x36, 0x3E, 0x64, 0x65, 0x66, 0x66, 0x67, 0xF0, 0xF2, 0xF3)
+_MAPS = (b"", b"\x0f", b"\x0f\x38", b"\x0f\x3a")
+
+
+def _modrm(form: Form, rng: random.Random) -> int:
+    if form.fixed_modrm is not None:
+        return form.fixed_modrm
+    byte = rng.randrange(256)
+    if form.digit is not None:
+        byte = byte & 0xC7 | form.digit << 3
+    if form.mod3:
+        byte |= 0xC0
+    elif form.memory_only and byte >= 0xC0:
+        byte &= 0x7F
+    return byte
+
+
+def _prefixes(form: Form, rng: random.Random, mode: int) -> bytes:
+    prefixes = [rng.choice(_LEGACY) for _ in range(rng.choice((0, 0, 0, 0, 1, 1, 2, 3)))]
+    if form.lock and rng.random() < 0.2:
+        prefixes.append(0xF0)
+    if form.mandatory is not None:
+        prefixes.insert(rng.randrange(len(prefixes) + 1), form.mandatory)
+    if mode == 64 and (rng.random() < 0.4 or form.rex_w):
+        rex = 0x40 | rng.randrange(16) | (8 if form.rex_w or form.need_opsize == 8 else 0)
+        prefixes.insert(len(prefixes) if rng.random() < 0.95 else 0, rex)
+    return bytes(prefixes)
+
+
+def draw(form: Form, rng: random.Random, mode: int) -> bytes:
+    """At least 16 bytes that begin with an instruction which mostly fits `form` in `mode`."""
+    opcode = form.opcode + (rng.randrange(8) if form.plus_r else 0)
+    code = bytearray(_prefixes(form, rng, mode) + _MAPS[form.opcode_map] + bytes([opcode]))
+    if form.modrm:
+        code.append(_modrm(form, rng))
+    if rng.random() < 0.02:
+        code[rng.randrange(len(code))] = rng.randrange(256)
+    return bytes(code) + rng.randbytes(16)

@@ -1,0 +1,174 @@
+"""iced-x86 as judge of the decoders: length, validity, mnemonic and operands of single instructions.
+
+`Judge(mode).difference(code)` compares our record for the first instruction of `code` with iced's reading and gives one line,
+or None where they agree. iced knows far more than the table: what it reads as an instruction that the table does not claim
+(by mnemonic) must be invalid for us. The few places where we differ on purpose are DELIBERATE, each with its reason.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import iced_x86 as iced
+
+from ringzero.isa import FORMS
+from ringzero.isa import operands as ops
+from ringzero.isa import record as R
+from ringzero.isa.decode import decode
+from ringzero.isa.record import Record
+
+#: Our names where iced has another one.
+NAMES = {
+    "pushfw": "pushf", "popfw": "popf", "pushaw": "pusha", "popaw": "popa", "iretw": "iret", "fwait": "wait",
+}  # fmt: skip
+
+_MNEMONICS = {value: name.lower() for name, value in vars(iced.Mnemonic).items() if isinstance(value, int)}
+_REGISTERS = {value: name.lower() for name, value in vars(iced.Register).items() if isinstance(value, int)}
+_MEMORY_BYTES = {
+    value: iced.MemorySizeInfo(value).size for name, value in vars(iced.MemorySize).items() if isinstance(value, int)
+}
+CLAIMED = frozenset(NAMES.get(form.mnemonic, form.mnemonic) for form in FORMS)
+
+_LEGACY = ("ax", "cx", "dx", "bx", "sp", "bp", "si", "di")
+_LOW = ("al", "cl", "dl", "bl", "spl", "bpl", "sil", "dil")
+_HIGH = ("ah", "ch", "dh", "bh")
+SEGMENTS = ("es", "cs", "ss", "ds", "fs", "gs")
+
+
+def register_name(number: int, size: int, high: bool = False) -> str:
+    """iced's name of a general register."""
+    if number == ops.RIP:
+        return "rip" if size == 8 else "eip"
+    if number >= 8:
+        return f"r{number}" + {1: "l", 2: "w", 4: "d", 8: ""}[size]
+    if size == 1:
+        return _HIGH[number] if high else _LOW[number]
+    return {2: "", 4: "e", 8: "r"}[size] + _LEGACY[number]
+
+
+def _ours(view: ops.Operand, next_ip: int) -> tuple[object, ...]:
+    match view:
+        case ops.Reg():
+            return ("register", register_name(view.number, view.size, view.high))
+        case ops.SReg():
+            return ("register", SEGMENTS[view.number])
+        case ops.CReg():
+            return ("register", f"cr{view.number}")
+        case ops.DReg():
+            return ("register", f"dr{view.number}")
+        case ops.Imm():
+            return ("immediate", view.value & (1 << 8 * view.size) - 1)
+        case ops.Rel():
+            return ("target", (next_ip + view.displacement) & (1 << 8 * view.size) - 1)
+        case ops.Far():
+            return ("far", view.selector, view.offset)
+        case ops.Mem():
+            return _our_memory(view, next_ip)
+    raise AssertionError(view)
+
+
+def _our_memory(view: ops.Mem, next_ip: int) -> tuple[object, ...]:
+    base = "none" if view.base == ops.NO_REGISTER else register_name(view.base, view.addrsize)
+    index = "none" if view.index == ops.NO_REGISTER else register_name(view.index, view.addrsize)
+    displacement = view.disp + (next_ip if view.base == ops.RIP else 0)
+    return (
+        "memory", SEGMENTS[view.seg], base, index, 1 << view.scale, displacement & (1 << 8 * view.addrsize) - 1, view.size,
+    )  # fmt: skip
+
+
+def _theirs(insn: iced.Instruction, number: int, view: ops.Operand) -> tuple[object, ...]:
+    kind = insn.op_kind(number)
+    if kind == iced.OpKind.REGISTER:
+        return ("register", _REGISTERS[insn.op_register(number)])
+    if kind == iced.OpKind.MEMORY:
+        return _their_memory(insn, view)
+    if kind in (iced.OpKind.NEAR_BRANCH16, iced.OpKind.NEAR_BRANCH32, iced.OpKind.NEAR_BRANCH64):
+        return ("target", insn.near_branch_target)
+    if kind in (iced.OpKind.FAR_BRANCH16, iced.OpKind.FAR_BRANCH32):
+        offset = insn.far_branch16 if kind == iced.OpKind.FAR_BRANCH16 else insn.far_branch32
+        return ("far", insn.far_branch_selector, offset)
+    size = view.size if isinstance(view, ops.Imm) else 8
+    return ("immediate", insn.immediate(number) & (1 << 8 * size) - 1)
+
+
+def _their_memory(insn: iced.Instruction, view: ops.Operand) -> tuple[object, ...]:
+    if not isinstance(view, ops.Mem):
+        return ("memory",)
+    segment, index = _REGISTERS[insn.memory_segment], _REGISTERS[insn.memory_index]
+    if insn.code_size == iced.CodeSize.CODE64 and _REGISTERS[insn.segment_prefix] in SEGMENTS[:4]:
+        segment = SEGMENTS[view.seg]  # iced keeps an ignored override, for listings
+    scale = insn.memory_index_scale if index != "none" else 1  # and the scale of no index
+    size = _MEMORY_BYTES[insn.memory_size] if view.size else 0
+    displacement = insn.memory_displacement & (1 << 8 * view.addrsize) - 1
+    return ("memory", segment, _REGISTERS[insn.memory_base], index, scale, displacement, size)
+
+
+@dataclass(frozen=True)
+class Deliberate:
+    """A difference that is ours on purpose: which, and why."""
+
+    reason: str
+    applies: Callable[[bytes, str, str], bool]  # code, our mnemonic or "", iced's mnemonic or "invalid"
+
+
+DELIBERATE: tuple[Deliberate, ...] = (
+    Deliberate("F3 REX.B 90 exchanges r8 with rax; silicon was asked", lambda _, a, b: (a, b) == ("xchg", "pause")),
+    Deliberate("without the feature, F3 0F 09 is WBINVD (SDM 2C, WBNOINVD)", lambda _, a, b: b == "wbnoinvd"),
+    Deliberate(
+        "hints of later processors are the NOPs or older hints that they replaced",
+        lambda _, a, b: (a, b) in {("nop", "cldemote"), ("nop", "prefetchit0"), ("nop", "prefetchit1"), ("prefetchw", "prefetchwt1")},
+    ),
+    Deliberate("/6 of the shifts is called shl like /4", lambda _, a, b: (a, b) == ("shl", "sal")),
+)
+
+#: These read 16 bits of a register whatever the operand size says, and so are named; iced names the wider register.
+WORD_SOURCES = frozenset(["lldt", "ltr", "lmsw", "mov"])
+
+
+class Judge:
+    """iced for one mode, at a fixed address."""
+
+    def __init__(self, mode: int) -> None:
+        self.mode = mode
+        self.ip = 0x1000_0000
+
+    def read(self, code: bytes) -> iced.Instruction:
+        """iced's reading of the first instruction."""
+        return iced.Decoder(self.mode, code, ip=self.ip).decode()
+
+    def difference(self, code: bytes) -> str | None:
+        """One line that says how the readings of `code` differ, or None."""
+        record, theirs = decode(code, self.mode, limit=1)[0], self.read(code)
+        valid = record[R.FORM] != R.INVALID_FORM
+        name = "invalid" if theirs.code == iced.Code.INVALID else _MNEMONICS[theirs.mnemonic]
+        ours = FORMS[record[R.FORM]].mnemonic if valid else ""
+        if not valid and name not in CLAIMED:
+            return None
+        if any(item.applies(code, ours, name) for item in DELIBERATE):
+            return None
+        found = self._compare(record, theirs, ours, name)
+        return found and f"{self.mode}-bit {code.hex(' ')}: {found} (iced: {theirs}; we: {FORMS[record[0]] if valid else record[R.IMM]})"
+
+    def _compare(self, record: R.RecordTuple, theirs: iced.Instruction, ours: str, name: str) -> str | None:
+        if not ours or name == "invalid":
+            return f"valid: {ours or 'no'} against {name}"
+        if NAMES.get(ours, ours) != name:
+            return f"mnemonic {ours} against {name}"
+        if record[R.LENGTH] != theirs.len:
+            return f"length {record[R.LENGTH]} against {theirs.len}"
+        return next(self._operand_differences(record, theirs), None)
+
+    def _operand_differences(self, record: R.RecordTuple, theirs: iced.Instruction) -> Iterator[str]:
+        next_ip, form = self.ip + record[R.LENGTH], FORMS[record[R.FORM]]
+        for number, view in enumerate(ops.operands_of(record)):
+            ours, expected = _ours(view, next_ip), _theirs(theirs, number, view)
+            if form.mnemonic in WORD_SOURCES and "rm16" in form.operands and expected[0] == "register":
+                expected = ("register", register_name(record[R.RM], 2)) if form.operands[number] == "rm16" else expected
+            if ours != expected:
+                yield f"operand {number} {ours} against {expected}"
+
+
+def named(record: R.RecordTuple) -> Record:
+    """The record with names, for messages."""
+    return Record._make(record)
