@@ -5,15 +5,24 @@ Nothing of it is committed; the lists it comes from are `state`, `uops`, `mode`,
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from hashlib import blake2b
 
 from ringzero.cpu import exits, flags, mode
 from ringzero.cpu.effects import CPrinter
 from ringzero.cpu.state import SLOTS
 from ringzero.cpu.uops import CONDITIONS, NUMBER, UOPS, Uop
 
-WRITES_FLAGS, READS_FLAGS, BARRIER = 1, 2, 4
+WRITES_FLAGS, READS_FLAGS, BARRIER, ENDS, SKIPS, NAMES_S = 1, 2, 4, 8, 16, 32
+_ENDS = ("JUMP(", "BRANCH(", "GOTO(", "_WINDOW(", "SYSTEM(", "STOP(")
 NO_TWIN, DROP = 0xFFFF, 0xFFFE
+
+
+def digest() -> int:
+    """64 bits that name these lists: an extension built from other ones must not be used."""
+    text = "\n".join((*SLOTS, *(f"{u.name} {u.width} {u.flags} {u.quiet} {u.effect}" for u in UOPS)))
+    return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "little")
 
 
 def render() -> str:
@@ -40,8 +49,10 @@ def _constants() -> Iterator[str]:
         for name, value in vars(module).items():
             if name.isupper() and isinstance(value, int):
                 yield f"#define RZ_{prefix}{name} {value:#x}ULL"
-    for name in ("WRITES_FLAGS", "READS_FLAGS", "BARRIER", "NO_TWIN", "DROP"):
+    for name in ("WRITES_FLAGS", "READS_FLAGS", "BARRIER", "ENDS", "SKIPS", "NAMES_S", "NO_TWIN", "DROP"):
         yield f"#define RZ_UOP_IS_{name} {globals()[name]}"
+    yield f"#define RZ_EACH(X) {' '.join(f'X({u.number}, {_identifier(u.name)})' for u in UOPS)}"
+    yield f"#define RZ_DIGEST {digest():#x}ULL"
 
 
 def _twin(uop: Uop) -> int:
@@ -51,10 +62,12 @@ def _twin(uop: Uop) -> int:
 
 
 def _info() -> Iterator[str]:
-    """What the flag eliminator asks of a µop: its use of flags, and its twin for when they are dead."""
+    """What the C core asks of a µop: its use of flags, its twin for when they are dead, where control may go."""
     yield "static const struct { uint16_t bits, twin; } rz_uop_info[RZ_UOPS] = {"
     for u in UOPS:
         bits = WRITES_FLAGS * ("w" in u.flags) | READS_FLAGS * ("r" in u.flags) | BARRIER * (u.memory or u.leaves)
+        bits |= ENDS * any(ending in u.effect for ending in _ENDS) | SKIPS * ("SKIP(" in u.effect)
+        bits |= NAMES_S * bool(re.search(r"\bS\b", u.effect))
         yield f"    {{{bits}, {_twin(u)}}}, /* {u.name} */"
     yield "};"
 
