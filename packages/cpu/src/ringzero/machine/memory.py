@@ -1,0 +1,168 @@
+"""Physical memory: one anonymous mapping, a flag byte per page, and who has to hear of a write.
+
+Rule of this room: `page_flags` is the only truth about a page. An engine may cache permission to write a page only
+after it has cleared CLEAN there; `collect()` sets CLEAN again and moves `epoch` on, and then every cached permission
+is void (`on_protect`). Writes from the host's side go through `write()`, which tells `on_write` of pages that hold
+translated blocks or page tables.
+
+The digest of memory is a tree: page digests, digests of 64 pages each, and one digest over those; only what was
+written since the last time is hashed again.
+"""
+
+from __future__ import annotations
+
+import mmap
+from collections.abc import Callable, Iterable
+from hashlib import blake2b
+
+from ringzero.errors import UsageError
+
+PAGE_SIZE = 4096
+PAGE_SHIFT = 12
+GROUP = 64  # pages hashed, and kept by snapshots, as one group
+
+CLEAN = 1  # not written since the last collect()
+CODE = 2  # holds bytes that translated blocks were made of
+TABLE = 4  # was read as a page table
+
+MIN_SIZE = 1 << 20
+MAX_SIZE = 3 << 30
+
+DIGEST_SIZE = 16
+
+
+def digest(content: bytes | bytearray | memoryview) -> bytes:
+    """BLAKE2b with 16 bytes: the hash used for pages, device state and snapshots."""
+    return blake2b(content, digest_size=DIGEST_SIZE).digest()
+
+
+class Page:
+    """The content of a page at one moment, never changed, with its digest once somebody has asked for it."""
+
+    __slots__ = ("_digest", "content")
+
+    def __init__(self, content: bytes) -> None:
+        self.content = content
+        self._digest: bytes | None = None
+
+    @property
+    def digest(self) -> bytes:
+        """The digest of the content."""
+        if self._digest is None:
+            self._digest = digest(self.content)
+        return self._digest
+
+
+ZERO_PAGE = Page(bytes(PAGE_SIZE))
+ZERO_DIGEST = ZERO_PAGE.digest
+_IS_DIRTY = bytes(0 if flags & CLEAN else 1 for flags in range(256))
+_SET_CLEAN = bytes(flags | CLEAN for flags in range(256))
+
+
+def parse_size(size: int | str) -> int:
+    """Bytes of memory from a number of bytes or QEMU's `-m` notation: "16M", "1G", "2048K"; a bare text number is MiB.
+
+    >>> parse_size("16M") == parse_size("16") == parse_size(16 << 20)
+    True
+    """
+    if isinstance(size, str):
+        text = size.strip().upper().removesuffix("IB").removesuffix("B")
+        unit = {"K": 10, "M": 20, "G": 30}.get(text[-1:])
+        number = text if unit is None else text[:-1]
+        if not (number.isascii() and number.isdigit() and len(number) <= 12):
+            raise UsageError(f"memory size {size!r} is not a number with K, M or G; write for example 16M")
+        size = int(number) << (20 if unit is None else unit)
+    if not MIN_SIZE <= size <= MAX_SIZE or size % PAGE_SIZE:
+        raise UsageError(f"memory size {size} is not a multiple of 4 KiB from 1 MiB to 3 GiB; 16M is usual")
+    return size
+
+
+class Memory:
+    """`size` bytes of RAM at physical address 0, all zero at first and costing the host nothing until written."""
+
+    def __init__(self, size: int | str) -> None:
+        self.size = parse_size(size)
+        self.ram = mmap.mmap(-1, self.size)
+        self.pages = self.size >> PAGE_SHIFT
+        self.page_flags = bytearray([CLEAN]) * self.pages
+        self.epoch = 0
+        self.on_protect: list[Callable[[], None]] = []
+        self.on_write: list[Callable[[int], None]] = []
+        self.unsaved: set[int] = set()  # pages that the snapshot table does not have yet; see snapshot.py
+        self._unhashed: dict[
+            int, Page | None
+        ] = {}  # pages to hash, and the Page that holds the content, if one does
+        self._digests: list[bytes] = [ZERO_DIGEST] * self.pages
+        self._groups: list[bytes] = [
+            digest(ZERO_DIGEST * min(GROUP, self.pages - first)) for first in range(0, self.pages, GROUP)
+        ]
+
+    def _check(self, address: int, length: int) -> None:
+        if address < 0 or length < 0 or address + length > self.size:
+            raise UsageError(
+                f"physical memory {address:#x}+{length:#x} lies outside the {self.size:#x} bytes of this machine"
+            )
+
+    def read(self, address: int, length: int) -> bytes:
+        """`length` bytes at a physical address. Raises UsageError outside of RAM."""
+        self._check(address, length)
+        return self.ram[address : address + length]
+
+    def write(self, address: int, content: bytes | bytearray | memoryview) -> None:
+        """Write from the host's side, at a physical address. Raises UsageError outside of RAM."""
+        length = len(content)
+        self._check(address, length)
+        if not length:
+            return
+        self.ram[address : address + length] = bytes(content)
+        self.touch(range(address >> PAGE_SHIFT, ((address + length - 1) >> PAGE_SHIFT) + 1))
+
+    def touch(self, pages: Iterable[int]) -> None:
+        """Note that the host has written these pages: they are dirty, and the engines hear of code and tables."""
+        flags = self.page_flags
+        for page in pages:
+            flags[page] &= ~CLEAN
+            if flags[page] & (CODE | TABLE):
+                for hook in self.on_write:
+                    hook(page)
+
+    def collect(self) -> list[int]:
+        """The pages written since the last collect, ascending; from now on they count as clean again."""
+        marks = self.page_flags.translate(_IS_DIRTY)
+        page = marks.find(1)
+        if page < 0:
+            return []
+        pages = []
+        while page >= 0:
+            pages.append(page)
+            page = marks.find(1, page + 1)
+        self.page_flags[:] = self.page_flags.translate(_SET_CLEAN)
+        self.epoch += 1
+        self.unsaved.update(pages)
+        self._unhashed.update(dict.fromkeys(pages))
+        for hook in self.on_protect:
+            hook()
+        return pages
+
+    def page_digest(self, page: int) -> bytes:
+        """The digest of one page's content."""
+        self.state_digest()
+        return self._digests[page]
+
+    def same_as(self, page: int, content: Page) -> None:
+        """A snapshot holds this page's present content: one digest serves both."""
+        self._unhashed[page] = content
+
+    def state_digest(self) -> bytes:
+        """The digest of all memory. Hashes the pages written since the last call, and the tree above them."""
+        self.collect()
+        for page, content in self._unhashed.items():
+            start = page << PAGE_SHIFT
+            self._digests[page] = content.digest if content else digest(self.ram[start : start + PAGE_SIZE])
+            self._groups[page // GROUP] = b""
+        self._unhashed.clear()
+        for group, known in enumerate(self._groups):
+            if not known:
+                first = group * GROUP
+                self._groups[group] = digest(b"".join(self._digests[first : first + GROUP]))
+        return digest(b"".join(self._groups))
