@@ -59,7 +59,9 @@ def print_groups(benchmarks: list[dict[str, Any]]) -> None:
         for ours in OURS:
             for peer in rates.keys() - set(OURS):
                 if ours in rates:
-                    ratios.setdefault((f"{group.split(':')[0]}: {ours}", peer), []).append(rates[ours] / rates[peer])
+                    ratios.setdefault((f"{group.split(':')[0]}: {ours}", peer), []).append(
+                        rates[ours] / rates[peer]
+                    )
     print("\ngeometric means")
     for (ours, peer), values in sorted(ratios.items()):
         mean = math.exp(sum(map(math.log, values)) / len(values))
@@ -70,7 +72,9 @@ def beside(name: str, rates: dict[str, float]) -> str:
     """Our rate as ratios to the peers'."""
     if name not in OURS:
         return ""
-    return "  ".join(f"{rates[name] / value:.3g} x {peer}" for peer, value in rates.items() if peer not in OURS)
+    return "  ".join(
+        f"{rates[name] / value:.3g} x {peer}" for peer, value in rates.items() if peer not in OURS
+    )
 
 
 def print_changes(now: list[dict[str, Any]], before: list[dict[str, Any]]) -> None:

@@ -6,14 +6,14 @@ Rule of this room: nothing here decides anything. It is told what happened (`mac
 from __future__ import annotations
 
 import json
-import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 from xml.etree import ElementTree
 
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-    from ringzero.machine.harness import Outcome, Passed
+    from ringzero.machine.harness import Outcome
+    from ringzero.machine.stages import Reached
 
 SERIAL_TAIL = 20  # lines
 
@@ -27,46 +27,58 @@ def moment(nanoseconds: int) -> str:
     return f"{nanoseconds // 1_000_000:4d}.{nanoseconds % 1_000_000:06d} ms"
 
 
-def stage_line(passed: Passed) -> str:
-    return f"{passed.name:28} step {passed.step:>10,}  {moment(passed.time_ns)}  {passed.title}"
+def stage_line(reached: Reached) -> str:
+    stage = reached.stage
+    return f"{stage.name:28} step {reached.step:>10,}  {moment(reached.nanoseconds)}  {stage.title}"
 
 
-class Quiet:
-    """Says nothing while the machine runs: for `--json` and for `--serial -`."""
+class Report:
+    """Says nothing while the machine runs; at the end the verdict, and for a failure where the machine stands."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self.stream = stream
 
     def begin(self, stages: int) -> None: ...
 
-    def stage(self, passed: Passed) -> None: ...
+    def stage(self, reached: Reached) -> None: ...
 
     def steps(self, steps: int) -> None: ...
 
     def end(self) -> None: ...
 
+    def verdict(self, outcome: Outcome) -> None:
+        for line in (
+            *outcome.remarks,
+            *([] if outcome.passed else failure_lines(outcome)),
+            verdict_line(outcome),
+        ):
+            print(line, file=self.stream)
 
-class Lines(Quiet):
+
+class Lines(Report):
     """A line a stage, as it is reached."""
 
-    def stage(self, passed: Passed) -> None:
-        print(stage_line(passed), flush=True)
+    def stage(self, reached: Reached) -> None:
+        print(stage_line(reached), file=self.stream, flush=True)
 
 
-class Bar(Quiet):
+class Bar(Report):
     """The same lines above a progress bar, on a terminal."""
 
-    def __init__(self) -> None:
-        self._progress: Progress | None = None
+    _progress: Progress | None = None
 
     def begin(self, stages: int) -> None:
+        from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
         columns = (BarColumn(), MofNCompleteColumn(), TextColumn("stages  {task.description}"))
-        self._progress = Progress(*columns, transient=True)
+        self._progress = Progress(*columns, console=Console(file=self.stream), transient=True)
         self._task = self._progress.add_task("", total=stages)
         self._progress.start()
 
-    def stage(self, passed: Passed) -> None:
+    def stage(self, reached: Reached) -> None:
         if self._progress:
-            self._progress.console.print(stage_line(passed), markup=False, highlight=False, soft_wrap=True)
+            self._progress.console.print(stage_line(reached), markup=False, highlight=False, soft_wrap=True)
             self._progress.advance(self._task)
 
     def steps(self, steps: int) -> None:
@@ -78,18 +90,27 @@ class Bar(Quiet):
             self._progress.stop()
 
 
-def reporter(quiet: bool) -> Quiet:
-    """The one that fits: nothing, lines in a pipe, a bar on a terminal."""
-    if quiet:
-        return Quiet()
-    return Bar() if sys.stdout is not None and sys.stdout.isatty() else Lines()
+class Json(Report):
+    """One object, at the end."""
+
+    def verdict(self, outcome: Outcome) -> None:
+        print(as_json(outcome), end="", file=self.stream)
+
+
+def reporter(json_wanted: bool, stream: TextIO) -> Report:
+    """The one that fits: an object, lines in a pipe, a bar on a terminal."""
+    if json_wanted:
+        return Json(stream)
+    return Bar(stream) if stream.isatty() else Lines(stream)
 
 
 def verdict_line(outcome: Outcome) -> str:
     """The verdict in one line: what, how far, on which engine, and for a failure why."""
     reached = sum(stage.reached for stage in outcome.stages)
     stages = f"{reached} of {len(outcome.stages)} stages, " if outcome.stages else ""
-    ran = f"{stages}{outcome.steps:,} steps, {moment(outcome.time_ns).strip()} virtual, {outcome.engine} engine"
+    ran = (
+        f"{stages}{outcome.steps:,} steps, {moment(outcome.time_ns).strip()} virtual, {outcome.engine} engine"
+    )
     return f"{outcome.verdict}: {ran}" + (f" - {outcome.why}" if outcome.why else "")
 
 
@@ -109,7 +130,9 @@ def serial_tail(outcome: Outcome) -> list[str]:
 
 def printable(line: str) -> str:
     """A guest's line without what would steer the terminal."""
-    return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in line)
+    return "".join(
+        character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in line
+    )
 
 
 def as_object(outcome: Outcome) -> dict[str, Any]:
@@ -128,6 +151,7 @@ def as_object(outcome: Outcome) -> dict[str, Any]:
             {"name": s.name, "title": s.title, "reached": s.reached, "step": s.step, "time_ns": s.time_ns}
             for s in outcome.stages
         ],
+        "remarks": list(outcome.remarks),
         "state_hash": outcome.state_hash,
         "position": list(outcome.position),
         "serial_tail": serial_tail(outcome),
