@@ -24,7 +24,8 @@ def _modrm(form: Form, rng: random.Random) -> int:
 
 
 def _prefixes(form: Form, rng: random.Random, mode: int) -> bytes:
-    prefixes = [rng.choice(_LEGACY) for _ in range(rng.choice((0, 0, 0, 0, 1, 1, 2, 3)))]
+    count = rng.randrange(15) if rng.random() < 0.03 else rng.choice((0, 0, 0, 0, 1, 1, 2, 3))
+    prefixes = [rng.choice(_LEGACY) for _ in range(count)]
     if form.lock and rng.random() < 0.2:
         prefixes.append(0xF0)
     if form.mandatory is not None:

@@ -1,8 +1,8 @@
 """iced-x86 as judge of the decoders: length, validity, mnemonic and operands of single instructions.
 
-`Judge(mode).difference(code)` compares our record for the first instruction of `code` with iced's reading and gives one line,
-or None where they agree. iced knows far more than the table: what it reads as an instruction that the table does not claim
-(by mnemonic) must be invalid for us. The few places where we differ on purpose are DELIBERATE, each with its reason.
+`Judge(mode).difference(code)` compares our record for the first instruction of `code` with iced's reading and gives
+one line, or None where they agree. iced knows far more than the table: what it reads as an instruction that the table
+does not claim (by mnemonic) must be invalid for us. Where we differ on purpose, DELIBERATE says why.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ from ringzero.isa import FORMS
 from ringzero.isa import operands as ops
 from ringzero.isa import record as R
 from ringzero.isa.decode import decode
-from ringzero.isa.record import Record
 
 #: Our names where iced has another one.
 NAMES = {
@@ -26,7 +25,9 @@ NAMES = {
 _MNEMONICS = {value: name.lower() for name, value in vars(iced.Mnemonic).items() if isinstance(value, int)}
 _REGISTERS = {value: name.lower() for name, value in vars(iced.Register).items() if isinstance(value, int)}
 _MEMORY_BYTES = {
-    value: iced.MemorySizeInfo(value).size for name, value in vars(iced.MemorySize).items() if isinstance(value, int)
+    value: iced.MemorySizeInfo(value).size
+    for name, value in vars(iced.MemorySize).items()
+    if isinstance(value, int)
 }
 CLAIMED = frozenset(NAMES.get(form.mnemonic, form.mnemonic) for form in FORMS)
 
@@ -72,9 +73,8 @@ def _our_memory(view: ops.Mem, next_ip: int) -> tuple[object, ...]:
     base = "none" if view.base == ops.NO_REGISTER else register_name(view.base, view.addrsize)
     index = "none" if view.index == ops.NO_REGISTER else register_name(view.index, view.addrsize)
     displacement = view.disp + (next_ip if view.base == ops.RIP else 0)
-    return (
-        "memory", SEGMENTS[view.seg], base, index, 1 << view.scale, displacement & (1 << 8 * view.addrsize) - 1, view.size,
-    )  # fmt: skip
+    displacement &= (1 << 8 * view.addrsize) - 1
+    return ("memory", SEGMENTS[view.seg], base, index, 1 << view.scale, displacement, view.size)
 
 
 def _theirs(insn: iced.Instruction, number: int, view: ops.Operand) -> tuple[object, ...]:
@@ -109,21 +109,31 @@ class Deliberate:
     """A difference that is ours on purpose: which, and why."""
 
     reason: str
-    applies: Callable[[bytes, str, str], bool]  # code, our mnemonic or "", iced's mnemonic or "invalid"
+    applies: Callable[[int, str, str], bool]  # mode, our mnemonic or "", iced's mnemonic or "invalid"
+
+
+def _pairs(*pairs: str) -> Callable[[int, str, str], bool]:
+    wanted = {tuple(pair.split("/")) for pair in pairs}
+    return lambda mode, ours, theirs: (ours, theirs) in wanted
 
 
 DELIBERATE: tuple[Deliberate, ...] = (
-    Deliberate("F3 REX.B 90 exchanges r8 with rax; silicon was asked", lambda _, a, b: (a, b) == ("xchg", "pause")),
-    Deliberate("without the feature, F3 0F 09 is WBINVD (SDM 2C, WBNOINVD)", lambda _, a, b: b == "wbnoinvd"),
+    Deliberate("F3 REX.B 90 exchanges r8 with rax; silicon was asked", _pairs("xchg/pause")),
+    Deliberate("/6 of the shifts is called shl like /4", _pairs("shl/sal")),
+    Deliberate("without the feature, F3 0F 09 is WBINVD (SDM 2D, WBNOINVD)", _pairs("wbinvd/wbnoinvd")),
     Deliberate(
-        "hints of later processors are the NOPs or older hints that they replaced",
-        lambda _, a, b: (a, b) in {("nop", "cldemote"), ("nop", "prefetchit0"), ("nop", "prefetchit1"), ("prefetchw", "prefetchwt1")},
+        "hints of later processors are NOPs, or the hints that they replaced (SDM 2D table A-3)",
+        _pairs("nop/reservednop", "nop/cldemote", "nop/prefetchit0", "nop/prefetchit1", "nop/rdsspd", "nop/rdsspq",
+               "prefetchw/prefetchwt1"),
     ),
-    Deliberate("/6 of the shifts is called shl like /4", lambda _, a, b: (a, b) == ("shl", "sal")),
-)
+    Deliberate(
+        "Intel has SYSCALL and SYSRET in 64-bit mode only (SDM 2B, SYSCALL); iced reads AMD's too",
+        lambda mode, ours, theirs: mode == 32 and not ours and theirs in ("syscall", "sysret"),
+    ),
+)  # fmt: skip
 
 #: These read 16 bits of a register whatever the operand size says, and so are named; iced names the wider register.
-WORD_SOURCES = frozenset(["lldt", "ltr", "lmsw", "mov"])
+WORD_SOURCES = {(mnemonic, "rm16", "register") for mnemonic in ("lldt", "ltr", "lmsw", "mov")}
 
 
 class Judge:
@@ -143,12 +153,18 @@ class Judge:
         valid = record[R.FORM] != R.INVALID_FORM
         name = "invalid" if theirs.code == iced.Code.INVALID else _MNEMONICS[theirs.mnemonic]
         ours = FORMS[record[R.FORM]].mnemonic if valid else ""
-        if not valid and name not in CLAIMED:
+        if not valid and not self._claimed(theirs, name):
             return None
-        if any(item.applies(code, ours, name) for item in DELIBERATE):
+        if any(item.applies(self.mode, ours, name) for item in DELIBERATE):
             return None
         found = self._compare(record, theirs, ours, name)
-        return found and f"{self.mode}-bit {code.hex(' ')}: {found} (iced: {theirs}; we: {FORMS[record[0]] if valid else record[R.IMM]})"
+        row = FORMS[record[R.FORM]] if valid else "invalid"
+        return found and f"{self.mode}-bit {code.hex(' ')}: {found} (iced: {theirs}; we: {row})"
+
+    @staticmethod
+    def _claimed(theirs: iced.Instruction, name: str) -> bool:
+        """Whether the table has the instruction; movsd and cmpsd are also names of vector instructions."""
+        return name in CLAIMED and (name not in ("movsd", "cmpsd") or theirs.is_string_instruction)
 
     def _compare(self, record: R.RecordTuple, theirs: iced.Instruction, ours: str, name: str) -> str | None:
         if not ours or name == "invalid":
@@ -163,12 +179,7 @@ class Judge:
         next_ip, form = self.ip + record[R.LENGTH], FORMS[record[R.FORM]]
         for number, view in enumerate(ops.operands_of(record)):
             ours, expected = _ours(view, next_ip), _theirs(theirs, number, view)
-            if form.mnemonic in WORD_SOURCES and "rm16" in form.operands and expected[0] == "register":
-                expected = ("register", register_name(record[R.RM], 2)) if form.operands[number] == "rm16" else expected
+            if (form.mnemonic, form.operands[number], expected[0]) in WORD_SOURCES:
+                expected = ("register", register_name(record[R.RM], 2))
             if ours != expected:
                 yield f"operand {number} {ours} against {expected}"
-
-
-def named(record: R.RecordTuple) -> Record:
-    """The record with names, for messages."""
-    return Record._make(record)

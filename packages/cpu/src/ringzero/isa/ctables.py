@@ -62,7 +62,9 @@ def _rows() -> Iterable[int]:
 @cache
 def digest() -> str:
     """What the decoders' tables were made from, as 16 hexadecimal digits."""
-    text = "\n".join(f"{form.number} {form} {D.layout(form)} {form.size} {form.mode64} {form.mode32}" for form in FORMS)
+    text = "\n".join(
+        f"{form.number} {form} {D.layout(form)} {form.size} {form.mode64} {form.mode32}" for form in FORMS
+    )
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
@@ -70,7 +72,9 @@ def render() -> str:
     """The text of isa_tables.h."""
     pool: list[int] = []
     cells = [value for mode in _MODES for value in _packed_tables(mode, pool)]
-    parts = ["/* Made from the instruction table by ringzero.isa.ctables; do not edit. */\n#include <stdint.h>\n"]
+    parts = [
+        "/* Made from the instruction table by ringzero.isa.ctables; do not edit. */\n#include <stdint.h>\n"
+    ]
     parts += [f"#define RZ_{name} {value}" for name, value in _CONSTANTS.items()]
     parts += [f'#define RZ_TABLE_DIGEST "{digest()}"', f"#define RZ_FORMS {len(FORMS)}\n"]
     parts.append(_array("uint8_t rz_prefix_classes", [c for mode in _MODES for c in D.prefix_classes(mode)]))

@@ -40,7 +40,9 @@ def _mode(mode: int) -> _Mode:
     )  # fmt: skip
 
 
-def decode(code: bytes | bytearray | memoryview, mode: int = 64, *, limit: int | None = None) -> list[RecordTuple]:
+def decode(
+    code: bytes | bytearray | memoryview, mode: int = 64, *, limit: int | None = None
+) -> list[RecordTuple]:
     """Decode `code` from its first byte on, at most `limit` instructions.
 
     mode: 64, or 32 for protected and compatibility mode. Returns record tuples (see isa/record.py), one after the

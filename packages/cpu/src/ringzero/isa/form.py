@@ -115,6 +115,9 @@ class Form:
         return f"{self.mnemonic} {', '.join(self.operands)}".strip() + f" [{self.encoding}]"
 
 
+#: Columns that several rows share, for `form(..., **columns)`.
+Columns = dict[str, Any]
+
 #: All rows in the order of their numbers; complete once ringzero.isa is imported. Read it as table.FORMS.
 ROWS: list[Form] = []
 

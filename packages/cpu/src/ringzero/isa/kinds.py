@@ -59,7 +59,9 @@ def _kinds() -> dict[str, Kind]:
     for name, size in (("al", 1), ("ax", 2), ("eax", 4), ("rax", 8), ("acc", OPERAND_SIZE)):
         kinds.append(Kind(name, "fixed", "gpr", size))
     kinds += [Kind("cl", "fixed", "gpr", 1, fixed=1), Kind("dx", "fixed", "gpr", 2, fixed=2)]
-    kinds += [Kind(name, "fixed", "sreg", 2, fixed=n) for n, name in enumerate(("es", "cs", "ss", "ds", "fs", "gs"))]
+    kinds += [
+        Kind(name, "fixed", "sreg", 2, fixed=n) for n, name in enumerate(("es", "cs", "ss", "ds", "fs", "gs"))
+    ]
     return {kind.name: kind for kind in kinds}
 
 

@@ -20,7 +20,9 @@ class StaleExtension(RingzeroError):
 
 
 if (_built := ffi.string(lib.rz_table_digest()).decode()) != digest():
-    raise StaleExtension(f"ringzero._native was built from table {_built}, this is {digest()}: build it again")
+    raise StaleExtension(
+        f"ringzero._native was built from table {_built}, this is {digest()}: build it again"
+    )
 
 
 def decode_array(code: bytes | bytearray | memoryview, mode: int = 64, *, limit: int | None = None) -> Any:
@@ -36,6 +38,8 @@ def decode_array(code: bytes | bytearray | memoryview, mode: int = 64, *, limit:
     return ffi.buffer(records, count * R.RECORD_SIZE)
 
 
-def decode(code: bytes | bytearray | memoryview, mode: int = 64, *, limit: int | None = None) -> list[RecordTuple]:
+def decode(
+    code: bytes | bytearray | memoryview, mode: int = 64, *, limit: int | None = None
+) -> list[RecordTuple]:
     """What decode.decode gives, from C."""
     return list(R.RECORD.iter_unpack(decode_array(code, mode, limit=limit)))

@@ -70,7 +70,7 @@ class Record(NamedTuple):
     reg: int
     rm: int
     base: int
-    index: int
+    index: int  # type: ignore[assignment]  # hides tuple.index, which nobody needs here
     scale: int
     opreg: int
     override: int
