@@ -1,0 +1,90 @@
+"""Mistakes in a source: found anywhere, collected here, reported all at once.
+
+Whoever finds one raises `Mistake` with a message and a way out; the loop that walks the lines catches it, files it
+under the line's `Location` and goes on with the next line. Only `Report.check` turns them into the exception that
+the caller sees. Nothing in this package may let another exception of the source's making escape.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import TYPE_CHECKING
+
+from ringzero.errors import RingzeroError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+MAX_ERRORS = 100
+"""A source with more mistakes than this is probably not a source; the rest is only counted."""
+
+
+class AssemblyError(RingzeroError):
+    """A source that cannot be assembled. `errors` has a line a mistake: `file:line: text: message; way out`."""
+
+    def __init__(self, errors: list[str]) -> None:
+        self.errors = errors
+        super().__init__("\n".join(errors))
+
+
+class Mistake(Exception):
+    """One mistake of the source, on its way to the report. `str()` is `message; way out`."""
+
+
+class Fatal(Mistake):
+    """A mistake after which nothing that follows makes sense (a bound exceeded, `%fatal`)."""
+
+
+@dataclass(slots=True, frozen=True)
+class Location:
+    """Where a line comes from: its own file, or the call that expanded to it (then `inner` names the body's line)."""
+
+    file: str
+    line: int
+    text: str
+    inner: str = ""
+
+    def __str__(self) -> str:
+        text = " ".join(self.text.split())
+        return f"{self.file}:{self.line}: {text or '(end of file)'}" + (f" [{self.inner}]" if self.inner else "")
+
+
+class Report:
+    """The mistakes of one run, in the order of the source's lines as they were met."""
+
+    def __init__(self) -> None:
+        self.errors: list[str] = []
+        self.warnings: list[str] = []
+        self.dropped = 0
+        self._seen: set[str] = set()
+
+    def error(self, where: Location, what: object) -> None:
+        """File one mistake; the same one at the same place (a later pass) is filed once."""
+        line = f"{where}: {what}"
+        if line in self._seen:
+            return
+        if len(self.errors) >= MAX_ERRORS:
+            self.dropped += 1
+            return
+        self._seen.add(line)
+        self.errors.append(line)
+
+    def warn(self, where: Location, what: object) -> None:
+        """File a remark that does not stop the assembly (`%warning`)."""
+        self.warnings.append(f"{where}: warning: {what}")
+
+    def check(self) -> None:
+        """Raise AssemblyError if anything was filed."""
+        if self.errors:
+            more = [f"and {self.dropped} more errors"] if self.dropped else []
+            raise AssemblyError(self.errors + more)
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """` (did you mean …?)` for a name that is close to a known one, else nothing."""
+    if len(name) > 64:
+        return ""
+    candidates = [k for k in known if abs(len(k) - len(name)) <= 2]
+    close = get_close_matches(name, sorted(candidates), 1, 0.7)
+    return f" (did you mean {close[0]}?)" if close else ""
