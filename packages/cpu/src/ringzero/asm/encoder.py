@@ -1,0 +1,403 @@
+"""One instruction to bytes: the shortest candidate whose fields hold the values.
+
+An instruction is encoded anew in every pass until its bytes no longer depend on symbols. Values that the layout
+decides leave a `Fixup` behind; a value that is still unknown is taken optimistically, as nasm does: the shortest
+branch and immediate, but a full displacement.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ringzero.asm.candidates import Candidate, candidates, field_size
+from ringzero.asm.diagnostics import Mistake
+from ringzero.asm.expressions import Address, Node, Scope, Unknown, Value, add, evaluate
+from ringzero.asm.operands import FarOperand, ImmOperand, MemOperand, Operand, RegOperand
+from ringzero.isa.kinds import Kind
+
+SEGMENT_PREFIXES = (0x26, 0x2E, 0x36, 0x3E, 0x64, 0x65)
+_MAPS = (b"", b"\x0f", b"\x0f\x38", b"\x0f\x3a")
+
+
+@dataclass(slots=True)
+class Fixup:
+    """A field that the layout fills: `size` bytes at `offset`; `signed`: the processor sign-extends it."""
+
+    offset: int
+    size: int
+    value: Address
+    signed: bool
+    what: str
+
+
+class Encoding:
+    """Bytes with the fixups they need."""
+
+    __slots__ = ("code", "fixups")
+
+    def __init__(self, code: bytes, fixups: list[Fixup]) -> None:
+        self.code = code
+        self.fixups = fixups
+
+
+class _NoFit(Exception):
+    """The candidate's field does not hold the value; another one may. `str()` says why."""
+
+
+class Instruction:
+    """A parsed instruction. `prefixes` are bytes (lock, rep …); `opsize` what o16, o32, o64 ask for, or 0."""
+
+    __slots__ = ("_candidates", "_done", "lock", "mnemonic", "mode", "operands", "opsize", "prefixes", "relative", "static")
+
+    def __init__(
+        self, mnemonic: str, operands: list[Operand], mode: int, relative: bool, prefixes: bytes = b"", opsize: int = 0
+    ) -> None:
+        self.mnemonic = mnemonic
+        self.operands = tuple(operands)
+        self.mode = mode
+        self.relative = relative
+        self.prefixes = prefixes
+        self.opsize = opsize
+        self.lock = 0xF0 in prefixes
+        self.static = all(_is_static(operand) for operand in operands)
+        self._done: Encoding | None = None
+        self._candidates: tuple[Candidate, ...] | None = None
+
+    def encode(self, scope: Scope) -> Encoding:
+        """The encoding at `scope.here`; Mistake when no candidate holds the values."""
+        if self._done is not None:
+            return self._done
+        if self._candidates is None:
+            self._candidates = candidates(self.mnemonic, self.mode, self.operands, self.opsize)
+            self._check_prefixes()
+        values = [_values(operand, scope) for operand in self.operands]
+        best: Encoding | None = None
+        reasons: list[str] = []
+        for candidate in self._candidates:
+            try:
+                encoding = _Encoder(self, candidate, scope, values).encode()
+            except _NoFit as reason:
+                reasons.append(str(reason))
+                continue
+            if best is None or len(encoding.code) < len(best.code):
+                best = encoding
+        if best is None:
+            raise Mistake(max(reasons, key=len))
+        if self.static:
+            self._done = best
+        return best
+
+    def _check_prefixes(self) -> None:
+        assert self._candidates is not None
+        if self.lock and not (
+            any(c.form.lock for c in self._candidates) and any(isinstance(o, MemOperand) for o in self.operands)
+        ):
+            raise Mistake(f"lock is not allowed on this {self.mnemonic}; it needs a memory destination that is modified")
+
+
+def _is_static(operand: Operand) -> bool:
+    if isinstance(operand, RegOperand):
+        return True
+    if isinstance(operand, MemOperand):
+        return type(operand.disp) is int and all(type(count) is int for _, count, _ in operand.terms)
+    return False
+
+
+def _values(operand: Operand, scope: Scope) -> Value:
+    """The operand's number: an immediate, a target, a displacement, the offset of a far pointer."""
+    node: Node = 0
+    if isinstance(operand, ImmOperand):
+        node = operand.node
+    elif isinstance(operand, MemOperand):
+        node = operand.disp
+    elif isinstance(operand, FarOperand):
+        node = operand.offset
+    return node if type(node) is int else evaluate(node, scope)
+
+
+def fits(value: int, size: int) -> bool:
+    """Whether the number fits the field as signed or as unsigned."""
+    return -(1 << (size * 8 - 1)) <= value < (1 << (size * 8))
+
+
+def fits_signed(value: int, size: int) -> bool:
+    """Whether the field, sign-extended, gives the number back."""
+    return -(1 << (size * 8 - 1)) <= value < (1 << (size * 8 - 1))
+
+
+def _signed_as(value: int, size: int) -> int:
+    """The number as `size` bytes hold it, read as signed."""
+    value &= (1 << size * 8) - 1
+    return value - (1 << size * 8) if value >> (size * 8 - 1) else value
+
+
+class _Encoder:
+    """Encodes one candidate. Fields are filled operand by operand and put together at the end."""
+
+    def __init__(self, instruction: Instruction, candidate: Candidate, scope: Scope, values: list[Value]) -> None:
+        self.instruction = instruction
+        self.candidate = candidate
+        self.scope = scope
+        self.values = values
+        self.mode = instruction.mode
+        self.rex = 8 if candidate.wide else 0
+        self.need_rex = False
+        self.high: str | None = None
+        self.reg = candidate.form.digit or 0
+        self.rm: int | None = None
+        self.memory: tuple[bytes, Value | None, int] | None = None  # ModRM and SIB, displacement and its size
+        self.segment: int | None = None
+        self.address_prefix = False
+        self.opcode = candidate.form.opcode
+        self.fields: list[tuple[int, Value, bool, str]] = []  # size, value, signed, what
+        self.relative_field: tuple[int, Value] | None = None
+        self.rip = False
+
+    def encode(self) -> Encoding:
+        form = self.candidate.form
+        immediates = 0
+        for kind, n in zip(form.kinds, self.candidate.order, strict=True):
+            immediates += self._operand(kind, self.instruction.operands[n], self.values[n], immediates)
+        code = bytearray(self._head())
+        if form.fixed_modrm is not None:
+            code.append(form.fixed_modrm)
+        elif form.modrm:
+            self._modrm(code)
+        return self._tail(code)
+
+    # --- operands ---
+
+    def _operand(self, kind: Kind, operand: Operand, value: Value, immediates: int) -> int:
+        """Take one operand; returns how many immediate fields it has used."""
+        if isinstance(operand, RegOperand):
+            if kind.place != "fixed":
+                self._register(kind.place, operand)
+            return 0
+        if isinstance(operand, MemOperand):
+            self._take_memory(kind, operand, value)
+            return 0
+        if isinstance(operand, FarOperand):
+            selector = evaluate(operand.selector, self.scope)
+            self._field(2 if self.candidate.opsize == 2 else 4, value, False, "offset")
+            self._field(2, selector, False, "selector")
+            return 1
+        if kind.place == "fixed":
+            if value != kind.fixed and not isinstance(value, Unknown):
+                raise _NoFit(f"{value} is not {kind.fixed}")
+            return 0
+        if kind.holds == "rel":
+            self._branch(kind, operand, value)
+            return 0
+        self._immediate(kind, operand, value, field_size(self.candidate.form, immediates, self.candidate.opsize))
+        return 1
+
+    def _register(self, place: str, operand: RegOperand) -> None:
+        register = operand.register
+        number = register.number
+        if register.kind == "high":
+            self.high = register.name
+            number += 4
+        elif register.kind == "gpr" and register.size == 1 and 4 <= number <= 7:
+            self.need_rex = True
+        if self.mode == 32 and (number > 7 or self.need_rex or (register.kind == "gpr" and register.size == 8)):
+            raise _NoFit(f"{register.name} does not exist in 32-bit mode; use `bits 64` or another register")
+        bit = {"reg": 4, "rm": 1, "opcode": 1}[place]
+        self.rex |= bit if number > 7 else 0
+        if place == "reg":
+            self.reg = number & 7
+        elif place == "rm":
+            self.rm = number & 7
+        else:
+            self.opcode |= number & 7
+
+    def _immediate(self, kind: Kind, operand: ImmOperand, value: Value, size: int) -> None:
+        opsize = self.candidate.opsize
+        signed = kind.name == "simm8" or (size == 4 and opsize == 8)
+        if isinstance(value, Unknown):
+            value = 0
+        elif isinstance(value, Address):
+            if kind.name == "simm8" and not operand.size == 1:
+                raise _NoFit("an address does not fit in a byte")
+            if self.candidate.zero_extends or (self._loads_register() and size == 4 and opsize == 8 and not operand.size):
+                raise _NoFit("an address needs all 64 bits")
+        elif self.candidate.zero_extends:
+            if not 0 <= value < 1 << 32:
+                raise _NoFit("not a number below 2^32")
+        elif not self._number_fits(kind, value, size, opsize):
+            raise _NoFit(_too_wide(value, size, signed))
+        elif kind.name == "simm8":
+            value = _signed_as(value, opsize)
+        self._field(size, value, signed, "immediate")
+
+    def _loads_register(self) -> bool:
+        return self.candidate.form.mnemonic == "mov" and isinstance(self.instruction.operands[0], RegOperand)
+
+    @staticmethod
+    def _number_fits(kind: Kind, value: int, size: int, opsize: int) -> bool:
+        if kind.name == "simm8":
+            return fits(value, opsize) and fits_signed(_signed_as(value, opsize), 1)
+        if size == 4 and opsize == 8 and kind.signed:
+            return fits_signed(value, 4)
+        return fits(value, size)
+
+    def _branch(self, kind: Kind, operand: ImmOperand, value: Value) -> None:
+        size = 1 if kind.size == 1 else (2 if self.candidate.opsize == 2 else 4)
+        self.relative_field = (size, value)
+        if size != 1 or isinstance(value, Unknown):
+            return
+        delta = add(value, self.scope.here, -1)
+        if isinstance(delta, int):
+            delta -= 2 + self._prefix_count()
+            if fits_signed(delta, 1):
+                return
+            raise _NoFit(f"target is {delta:+} bytes away, a short branch reaches -128..127; write near, or move it closer")
+        if operand.distance != "short" and self._has_near():
+            raise _NoFit("the target is in another section")
+
+    def _has_near(self) -> bool:
+        found = self.instruction._candidates or ()
+        return any(c.form.operands == ("rel",) for c in found)
+
+    def _prefix_count(self) -> int:
+        form = self.candidate.form
+        address = form.need_addrsize is not None and form.need_addrsize * 8 != self.mode
+        return len(self.instruction.prefixes) + self.candidate.opsize_prefix + address + (form.opcode_map != 0)
+
+    # --- memory ---
+
+    def _take_memory(self, kind: Kind, operand: MemOperand, value: Value) -> None:
+        self.segment = operand.segment
+        base, index, shift, size = operand.registers(self.scope, self.mode)
+        self.address_prefix = size * 8 != self.mode
+        if kind.place == "moffs":
+            self._field(size, value, False, "address")
+            return
+        for number, bit in ((base, 1), (index, 2)):
+            if number is not None and number > 7:
+                self.rex |= bit
+                if self.mode == 32:
+                    raise _NoFit("r8 to r15 do not exist in 32-bit mode; use `bits 64` or another register")
+        if base is None and index is None:
+            self._absolute(operand, value, size)
+        else:
+            self._based(operand, base, index, shift, value, size)
+
+    def _absolute(self, operand: MemOperand, value: Value, size: int) -> None:
+        relative = self.instruction.relative if operand.relative is None else operand.relative
+        if operand.relative is None and operand.segment in (4, 5):
+            relative = False
+        if self.mode == 32:
+            self.memory = (bytes([5]), value, 4)
+        elif relative and not isinstance(value, int):
+            self.rip = True
+            self.memory = (bytes([5]), value, 4)
+        else:
+            self._check_displacement(value, size)
+            self.memory = (bytes([4, 0x25]), value, 4)
+
+    def _based(
+        self, operand: MemOperand, base: int | None, index: int | None, shift: int, value: Value, size: int
+    ) -> None:
+        self._check_displacement(value, size)
+        if base is None:
+            assert index is not None
+            self.memory = (bytes([4, shift << 6 | (index & 7) << 3 | 5]), value, 4)
+            return
+        width = self._displacement_size(operand, base, value)
+        mod = {0: 0, 1: 0x40, 4: 0x80}[width]
+        if index is None and base & 7 != 4:
+            head = bytes([mod | base & 7])
+        else:
+            head = bytes([mod | 4, shift << 6 | (4 if index is None else index & 7) << 3 | base & 7])
+        self.memory = (head, value if width else None, width)
+
+    @staticmethod
+    def _displacement_size(operand: MemOperand, base: int, value: Value) -> int:
+        if operand.disp_size:
+            return 1 if operand.disp_size == 1 else 4
+        if not isinstance(value, int) or not fits_signed(value, 1):
+            return 4
+        return 0 if value == 0 and base & 7 != 5 else 1
+
+    @staticmethod
+    def _check_displacement(value: Value, size: int) -> None:
+        if isinstance(value, int) and not (fits_signed(value, 4) if size == 8 else fits(value, 4)):
+            raise _NoFit(_too_wide(value, 4, size == 8) + ", as a displacement; load the address into a register")
+
+    # --- putting together ---
+
+    def _field(self, size: int, value: Value, signed: bool, what: str) -> None:
+        self.fields.append((size, value, signed, what))
+
+    def _head(self) -> bytes:
+        """Prefixes, REX, opcode map and opcode: in nasm's order."""
+        form, candidate = self.candidate.form, self.candidate
+        head = bytearray(self.instruction.prefixes)
+        if self.segment is not None:
+            head.append(SEGMENT_PREFIXES[self.segment])
+        if candidate.opsize_prefix:
+            head.append(0x66)
+        forced = 0x67 in self.instruction.prefixes
+        needed = form.need_addrsize is not None and form.need_addrsize * 8 != self.mode
+        if (self.address_prefix or needed) and not forced:
+            head.append(0x67)
+        if form.mandatory is not None:
+            head.append(form.mandatory)
+        if self.rex or self.need_rex:
+            if self.high:
+                raise _NoFit(f"{self.high} cannot stand beside a register that needs REX; use another byte register")
+            if self.mode == 32:
+                raise _NoFit("64-bit operands do not exist in 32-bit mode; use `bits 64`")
+            head.append(0x40 | self.rex)
+        head += _MAPS[form.opcode_map]
+        head.append(self.opcode)
+        return bytes(head)
+
+    def _modrm(self, code: bytearray) -> None:
+        if self.memory is None:
+            code.append(0xC0 | self.reg << 3 | (self.rm or 0))
+            return
+        head, _, _ = self.memory
+        code.append(head[0] | self.reg << 3)
+        code += head[1:]
+
+    def _tail(self, code: bytearray) -> Encoding:
+        """Displacement, immediates and branch target, with what the layout has to fill in."""
+        fixups: list[Fixup] = []
+        immediates = sum(size for size, *_ in self.fields)
+        if self.memory is not None and self.memory[2]:
+            _, value, size = self.memory
+            assert value is not None
+            end = len(code) + size + immediates
+            if self.rip:
+                value = self._from_end(value, end)
+            signed = self.mode == 64 and not self.address_prefix
+            _put(code, fixups, size, value, signed or size == 1, "displacement")
+        for size, value, signed, what in self.fields:
+            _put(code, fixups, size, value, signed, what)
+        if self.relative_field is not None:
+            size, target = self.relative_field
+            value = self._from_end(target, len(code) + size)
+            _put(code, fixups, size, value, True, "branch")
+        return Encoding(bytes(code), fixups)
+
+    def _from_end(self, target: Value, length: int) -> Value:
+        """Distance of the target from the end of the instruction."""
+        return add(target, add(self.scope.here, length), -1)
+
+
+def _put(code: bytearray, fixups: list[Fixup], size: int, value: Value, signed: bool, what: str) -> None:
+    if isinstance(value, Address):
+        fixups.append(Fixup(len(code), size, value, signed, what))
+        code += bytes(size)
+    elif isinstance(value, Unknown):
+        code += bytes(size)
+    else:
+        if not (fits_signed(value, size) if signed else fits(value, size)):
+            raise _NoFit(_too_wide(value, size, signed))
+        code += (value & ((1 << size * 8) - 1)).to_bytes(size, "little")
+
+
+def _too_wide(value: int, size: int, signed: bool) -> str:
+    how = "sign-extended " if signed else ""
+    return f"{value:#x} does not fit in {size * 8} bits ({how}field); use a smaller value or a register"
