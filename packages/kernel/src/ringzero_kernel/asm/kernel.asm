@@ -16,7 +16,8 @@
 
 %include "entry.asm"            ; 32-bit entry, first page tables, long mode
 %include "main.asm"             ; kernel_main: brings the parts up, then runs the stages
-%include "string.asm"
+
+%include "string.asm"           ; text
 %include "cpu.asm"              ; the per-CPU structure
 %include "serial.asm"
 %include "screen.asm"
@@ -24,7 +25,37 @@
 %include "format.asm"           ; kprintf
 %include "bootinfo.asm"         ; PVH start info: memory map and command line
 
+%include "gdt.asm"              ; the processor's tables
+%include "idt.asm"
+%include "isr.asm"              ; into the kernel and back
+%include "exceptions.asm"
+%include "panic.asm"
+
+%include "frames.asm"           ; memory
+%include "paging.asm"
+%include "heap.asm"
+%include "stacks.asm"
+
+%include "pic.asm"              ; interrupts and time
+%include "timer.asm"
+
+%include "switch.asm"           ; threads
+%include "sched.asm"
+%include "wait.asm"
+%include "thread.asm"
+%include "kthread.asm"
+
+%include "work.asm"             ; deferred work
+%include "workqueue.asm"
+%include "sysqueue.asm"
+
+%include "syscall.asm"          ; ring 3
+%include "user.asm"
+%include "program.asm"
+
 %include "test.asm"             ; stages pass or fail here
 %include "tests_boot.asm"
+%include "tests_cpu.asm"
+%include "tests_memory.asm"
 
 %include "end.asm"              ; the ends of the sections: nothing may follow

@@ -11,9 +11,23 @@ routine kernel_main, "kernel_main"
         push rbp
         mov rbp, rsp
         call cpu_init
+        call threads_early
         call serial_init
         call screen_init
         call test_boot
+        call gdt_init
+        call idt_init
+        call test_descriptors
+        call frames_init
+        call paging_init
+        call heap_init
+        call test_protection
+        call test_frames
+        call test_heap
+        call test_exceptions
+        call pic_init
+        call timer_init
+        call threads_init
         begin "all-passed"
         passed
         jmp exit_success
