@@ -94,9 +94,9 @@ class Layout:
         )
 
 
-def load_segments(memory: Memory, image: BootImage) -> Layout:
-    """Check all segments, then write them. Raises ImageError: nothing has been written then."""
-    layout = Layout(memory.size)
+def check_segments(size: int, image: BootImage) -> Layout:
+    """Where the segments will lie in `size` bytes of memory. Raises ImageError when they do not fit."""
+    layout = Layout(size)
     segments = [segment for segment in image.segments if segment.memsz]
     if not segments:
         raise ImageError("the image has nothing to load: no PT_LOAD segment with a size; is it linked?")
@@ -106,6 +106,10 @@ def load_segments(memory: Memory, image: BootImage) -> Layout:
                 f"segment {number} has more bytes in the file than in memory; the ELF file is damaged"
             )
         layout.claim(segment.paddr, segment.memsz, f"segment {number}")
-    for segment in segments:
-        memory.write(segment.paddr, segment.data)
     return layout
+
+
+def write_segments(memory: Memory, image: BootImage) -> None:
+    """Write segments that were checked."""
+    for segment in image.segments:
+        memory.write(segment.paddr, segment.data)

@@ -18,7 +18,8 @@ from ringzero.machine.boot.entry import (
     BootImage,
     EntryState,
     Segment,
-    load_segments,
+    check_segments,
+    write_segments,
 )
 from ringzero.machine.memory import Memory
 
@@ -89,8 +90,8 @@ def load(memory: Memory, image: BootImage, append: str = "") -> EntryState:
     inside = any(segment.paddr <= entry < segment.paddr + len(segment.data) for segment in image.segments)
     if not inside:
         raise ImageError(f"the PVH entry {entry:#x} is in no loaded segment; it must be a physical address")
-    layout = load_segments(memory, image)
-    where = layout.find(INFO_SIZE, LOW_FIRST, LOW_END, "the PVH start info")
+    where = check_segments(memory.size, image).find(INFO_SIZE, LOW_FIRST, LOW_END, "the PVH start info")
+    write_segments(memory, image)
     memory.write(where, start_info(where, memory.size, append))
     flat = dict.fromkeys(("ds", "es", "ss", "fs", "gs"), Segment(0x18))
     return EntryState(
