@@ -1,0 +1,134 @@
+"""The list of stages, and how a run is held against it."""
+
+from __future__ import annotations
+
+import pytest
+
+from ringzero.errors import StagesError
+from ringzero.machine.stages import StageTracker, parse_stages, read_stages
+
+LIST = """
+[[stage]]
+name = "entry"
+title = "the kernel was entered"
+
+[[stage]]
+name = "queue"
+title = "a work item ran"
+configs = ["workqueue"]
+symbols = ["work_execute"]
+
+[[stage]]
+name = "done"
+title = "all is done"
+
+[threads]
+current = "current_thread"
+"""
+
+
+def feed(tracker, *lines):
+    for step, line in enumerate(lines):
+        for byte in line.encode() + b"\n":
+            tracker.byte(byte, step, step * 10)
+
+
+def test_a_whole_run():
+    stages = parse_stages(LIST)
+    assert stages.threads == {"current": "current_thread"}
+    tracker = StageTracker(stages, "workqueue")
+    heard = []
+    tracker.on_reached.append(lambda reached: heard.append(reached.stage.name))
+    assert tracker.symbols == ("work_execute",)
+    tracker.executed("work_execute")
+    feed(tracker, "hello", "[stage] entry\r", "[stage] queue", " [stage] done", "[stage] done")
+    assert [(reached.stage.name, reached.step) for reached in tracker.reached] == [
+        ("entry", 1),
+        ("queue", 2),
+        ("done", 4),
+    ]
+    assert heard == ["entry", "queue", "done"]
+    assert tracker.passed
+    assert tracker.verdict == "all 3 stages reached"
+
+
+@pytest.mark.parametrize(
+    ("lines", "missing", "remark"),
+    [
+        ((), "entry", None),
+        (("[stage] entry",), "queue", None),
+        (("[stage] entry", "[stage] queue"), "queue", "work_execute had not executed"),
+        (("[stage] entry", "[stage] done"), "queue", "before queue"),
+        (("[stage] entry", "[stage] entry"), "queue", "again"),
+        (("[stage] nowhere",), "entry", "unknown stage marker 'nowhere'"),
+        (("x[stage] entry", "[stage]entry", "[stage] entry "), "entry", "unknown stage marker 'entry '"),
+    ],
+)
+def test_runs_that_do_not_pass(lines, missing, remark):
+    tracker = StageTracker(parse_stages(LIST), "workqueue")
+    feed(tracker, *lines)
+    assert tracker.missing.name == missing
+    assert not tracker.passed
+    assert f"first missing: {missing} (" in tracker.verdict
+    assert (remark is None) == (not tracker.remarks)
+    if remark:
+        assert remark in tracker.remarks[0]
+
+
+def test_an_unknown_marker_spoils_a_whole_run():
+    tracker = StageTracker(parse_stages('[[stage]]\nname = "a"'))
+    feed(tracker, "[stage] a", "[stage] b")
+    assert tracker.missing is None
+    assert not tracker.passed
+    assert "unknown stage marker 'b'" in tracker.verdict
+
+
+def test_a_flood_without_lines_is_bounded():
+    tracker = StageTracker(parse_stages(LIST))
+    for _ in range(10_000):
+        tracker.byte(0x41, 0, 0)
+    assert len(tracker._line) <= 512
+    for _ in range(1000):
+        feed(tracker, "[stage] x")
+    assert len(tracker.remarks) == 100
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", r"no \[\[stage\]\]"),
+        ("[[stage]]", "stage 1: name = None"),
+        ("[[stage]]\nname = 5", "stage 1: name = 5"),
+        ('[[stage]]\nname = "a\\nb"', "is not a line of text"),
+        ('[[stage]]\nname = "a"\ntitle = 1', "title = 1 is not text"),
+        ('[[stage]]\nname = "a"\nsymbol = []', "unknown key 'symbol'"),
+        ('[[stage]]\nname = "a"\nconfigs = "x"', "configs = 'x' is not a list of names"),
+        ('[[stage]]\nname = "a"\n[[stage]]\nname = "a"', "'a' stands there twice"),
+        ("stage = 3", r"no \[\[stage\]\]"),
+        ("stage = [3]", "stage 1: not a table"),
+        ("thread = 3", "unknown table 'thread'"),
+        ('threads = 3\n[[stage]]\nname = "a"', "threads is not a table"),
+        ("[[stage", "s.toml: "),
+    ],
+)
+def test_lists_that_cannot_be_used(text, message):
+    with pytest.raises(StagesError, match=message) as error:
+        parse_stages(text, "s.toml")
+    assert str(error.value).startswith("s.toml: ")
+    assert "\n" not in str(error.value)
+
+
+def test_files_that_cannot_be_read(tmp_path):
+    with pytest.raises(StagesError, match="cannot be read"):
+        read_stages(tmp_path / "none.toml")
+    (tmp_path / "bad.toml").write_bytes(b"\xff\xfe")
+    with pytest.raises(StagesError, match="not UTF-8"):
+        read_stages(tmp_path / "bad.toml")
+
+
+def test_configurations():
+    stages = parse_stages(LIST)
+    assert stages.configs == ("workqueue",)
+    assert len(stages.of(None)) == 3
+    with pytest.raises(StagesError, match="no configuration 'x'; there are workqueue"):
+        StageTracker(stages, "x")
