@@ -136,6 +136,29 @@ DELIBERATE: tuple[Deliberate, ...] = (
 WORD_SOURCES = {(mnemonic, "rm16", "register") for mnemonic in ("lldt", "ltr", "lmsw", "mov")}
 
 
+#: How many operands of the operand size an instruction moves rsp by; that size is often seen nowhere else.
+_STACK_MOVES = {
+    "push": -1, "pop": 1, "pushfw": -1, "pushfd": -1, "pushfq": -1, "popfw": 1, "popfd": 1, "popfq": 1,
+    "pushaw": -8, "pushad": -8, "popaw": 8, "popad": 8, "call": -1, "ret": 1, "retf": 2,
+}  # fmt: skip
+_FRAME_SIZES = {
+    iced.Code.LEAVEW: 2, iced.Code.LEAVED: 4, iced.Code.LEAVEQ: 8, iced.Code.ENTERW_IMM16_IMM8: 2,
+    iced.Code.ENTERD_IMM16_IMM8: 4, iced.Code.ENTERQ_IMM16_IMM8: 8,
+}  # fmt: skip
+
+
+def _size_on_stack(theirs: iced.Instruction, record: R.RecordTuple) -> int | None:
+    """The operand size that iced sees in the movement of rsp, or None where there is none to see."""
+    form = FORMS[record[R.FORM]]
+    if theirs.code in _FRAME_SIZES:
+        return _FRAME_SIZES[theirs.code]
+    if form.mnemonic not in _STACK_MOVES:
+        return None
+    moves = _STACK_MOVES[form.mnemonic] * (2 if form.operands in (("far",), ("m_far",)) else 1)
+    freed = record[R.IMM] if form.operands == ("imm16",) else 0
+    return (theirs.stack_pointer_increment - freed) // moves
+
+
 class Judge:
     """iced for one mode, at a fixed address."""
 
@@ -173,6 +196,8 @@ class Judge:
             return f"mnemonic {ours} against {name}"
         if record[R.LENGTH] != theirs.len:
             return f"length {record[R.LENGTH]} against {theirs.len}"
+        if (size := _size_on_stack(theirs, record)) not in (None, record[R.OPSIZE]):
+            return f"operand size {record[R.OPSIZE]} against {size}"
         return next(self._operand_differences(record, theirs), None)
 
     def _operand_differences(self, record: R.RecordTuple, theirs: iced.Instruction) -> Iterator[str]:
