@@ -19,7 +19,7 @@ from ringzero.isa.form import Form
 INVALID_CELL = 0x7FFF
 NODE = 0x8000
 
-# Dimensions of a decision, in the order in which they are looked at. Those from MOD_REG to REX_R need the ModRM byte.
+# Dimensions of a decision, in the order in which they are looked at; MOD_REG and RM_BITS are in the ModRM byte.
 REP_PREFIX, MOD_REG, RM_BITS, REX_R, OPSIZE_BIT, REX_W, ADDRSIZE_BIT, REX_B = range(8)
 #: Where the bit of a REX dimension is in the REX byte.
 REX_SHIFT = {REX_R: 2, REX_W: 3, REX_B: 0}
@@ -29,8 +29,7 @@ VALUES = (3, 16, 8, 2, 2, 2, 2, 2)
 #: A choice of values, by dimension; unset dimensions are absent.
 Choice = dict[int, int]
 
-# How the immediate bytes are read: names for Layout.immediate;
-# from OFFSET on, they give DISP too.
+# How the immediate bytes are read, names for Layout.immediate; from OFFSET on, they give DISP.
 NO_IMMEDIATE, BYTE, SIGNED_BYTE, SIZED, FULL, WORD, OFFSET, FAR, WORD_AND_BYTE = range(9)
 
 _CONTROL_REGISTERS = (0, 2, 3, 4, 8)
