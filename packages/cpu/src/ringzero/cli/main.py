@@ -87,6 +87,10 @@ def ending(error: BaseException) -> int:
     if isinstance(error, click.exceptions.NoArgsIsHelpError):
         error.show()
         return USAGE
+    if isinstance(error, RingzeroError) and hasattr(error, "errors"):
+        # An assembler's mistakes, all of them: `file:line: …` as compilers print them, so that editors find the place.
+        print(*error.errors, sep="\n", file=sys.stderr)
+        return USAGE
     if isinstance(error, (click.ClickException, RingzeroError, OSError)):
         return say(one_line(error), USAGE)
     if isinstance(error, MemoryError):
