@@ -332,4 +332,5 @@ _PYTHON_INLINE = {
     "SLT": "({0} ^ 0x8000000000000000) < ({1} ^ 0x8000000000000000)",
     "PARITY": "PARITY_TABLE[{0} & 0xFF]",
     "FLAGS": "FLAGS(R)",
+    "STEP": "STEP(R)",
 }

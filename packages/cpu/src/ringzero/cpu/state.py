@@ -13,7 +13,7 @@ import struct
 from collections.abc import Iterator
 
 GPRS = ("rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi", *(f"r{n}" for n in range(8, 16)))
-TEMPS = tuple(f"t{n}" for n in range(48))
+TEMPS = tuple(f"t{n}" for n in range(128))
 SEGMENTS = ("es", "cs", "ss", "ds", "fs", "gs")
 SYSTEM_SEGMENTS = ("ldtr", "tr")
 
@@ -68,6 +68,7 @@ EXCHANGE = (
     "int_software",
     "int_external",
     "int_rip",
+    "int_flags",
 )
 
 SLOTS: tuple[str, ...] = (*GPRS, *TEMPS, *(s for s in ARCHITECTURAL if s not in GPRS), *EXCHANGE)

@@ -13,6 +13,7 @@ unsigned 64-bit words. In an effect:
     PUT(x)       D = x (within MASK) as x86 writes a register: 32 bits clear the upper half, 8 and 16 keep the rest
     CARRIES(v)   the lazy carry vector of a vector of carries or borrows
     LOAD(ea) …   memory; LOADW asks for write permission too, LOADS/STORES are supervisor accesses of the system itself
+    STEP()       the absolute step once this block has retired (only in its ending)
     FAULT(v, e)  raise vector v with error code e; nothing of the instruction may have been written before
     JUMP(k) BRANCH(c) GOTO(x) …   leave the block; see `ENDINGS`
 
@@ -112,6 +113,7 @@ uop("movh", "D = (D & ~0xff00) | ((A & 0xff) << 8)")
 uop("exth", "D = (A >> 8) & 0xff")
 uop("zx", "D = A & MASK", (8, 16, 32))
 uop("sx", "r = A & MASK\nD = SX(r)", (8, 16, 32))
+uop("delta", "D = (0 - I) if state.rflags & 0x400 else I")  # what a string instruction adds to its pointers
 uop("lea", "D = EA")
 uop("lea32", "D = EA & 0xffffffff")
 uop("lea16", "D = EA & 0xffff")
@@ -153,9 +155,11 @@ _COUNT = "c = B & (63 if W == 64 else 31)\na = A & MASK\n"
 _KEEP = "if c == 0:\n    PUT(a)\nelse:\n"
 
 
-def _shift(name: str, effect: str) -> None:
+def _shift(name: str, effect: str, flags: str = "w") -> None:
+    """By a slot, whose count may come to 0; and by a constant, which the lowering has masked and found not 0."""
     body = "".join(f"    {line}\n" for line in effect.split("\n"))
-    uop(name, _COUNT + _KEEP + body, WIDTHS, imm=True, flags="rw", quiet=True)
+    uop(name, _COUNT + _KEEP + body, WIDTHS, flags="rw", quiet=True)
+    uop(name + "i", "c = I\na = A & MASK\n" + effect, WIDTHS, flags=flags, quiet=True)
 
 
 _shift("shl", "r = SHL(a, c) & MASK\nf = SHL(a, c - 1) >> (W - 1) & 1\nRES = SX(r)\n"
@@ -166,8 +170,8 @@ _shift("sar", "x = SX(a)\nr = SAR(x, c) & MASK\nf = SAR(x, c - 1) & 1\nRES = SX(
 
 # Rotates write CF and OF alone: bits 63 and 62 of the carry vector.
 _CO = "AUX = (AUX & ~0xc000000000000000) | (f << 63) | ((f ^ o) << 62)\nPUT(r)"
-_shift("rol", "n = c % W\nr = (SHL(a, n) | SHR(a, W - n)) & MASK\nf = r & 1\no = f ^ (r >> (W - 1))\n" + _CO)
-_shift("ror", "n = c % W\nr = (SHR(a, n) | SHL(a, W - n)) & MASK\nf = r >> (W - 1)\no = f ^ (r >> (W - 2) & 1)\n" + _CO)
+_shift("rol", "n = c % W\nr = (SHL(a, n) | SHR(a, W - n)) & MASK\nf = r & 1\no = f ^ (r >> (W - 1))\n" + _CO, "rw")
+_shift("ror", "n = c % W\nr = (SHR(a, n) | SHL(a, W - n)) & MASK\nf = r >> (W - 1)\no = f ^ (r >> (W - 2) & 1)\n" + _CO, "rw")
 _COUNT_CARRY = "c = (B & (63 if W == 64 else 31)) % (W + 1)\na = A & MASK\nk = AUX >> 63\n"
 _RCL = "r = (SHL(a, c) | SHL(k, c - 1) | SHR(a, W + 1 - c)) & MASK\nf = SHR(a, W - c) & 1\no = f ^ (r >> (W - 1))\n" + _CO
 _RCR = "r = (SHR(a, c) | SHL(k, W - c) | SHL(a, W + 1 - c)) & MASK\nf = SHR(a, c - 1) & 1\n" \
@@ -206,7 +210,11 @@ uop("setc", "d = A ^ (AUX >> 63)\nAUX = AUX ^ (d << 63) ^ (d << 62)", flags="rw"
 
 # --- multiplication and division -------------------------------------------------------------------------------------
 
-uop("mul", "PUT((A * B) & MASK)", WIDTHS, imm=True)
+uop("mul", "PUT((A * B) & MASK)", WIDTHS)
+_PRODUCT = "a = A & MASK\nb = B & MASK\nr = (a * b) & MASK\nh = MULHS(a, b) if W == 64 else ((SX(a) * SX(b)) >> W) & MASK\n" \
+           "f = 1 if h != (MASK if r & SIGN else 0) else 0\nRES = SX(r)\nAUX = f << 63\nPUT(r)"  # fmt: skip
+uop("imul", _PRODUCT, (16, 32, 64), flags="w", quiet=True)
+uop("imuli", _PRODUCT.replace("B &", "I &"), (16, 32, 64), flags="w", quiet=True)
 uop("mulhu", "PUT(MULHU(A & MASK, B & MASK) if W == 64 else ((A & MASK) * (B & MASK) >> W) & MASK)", WIDTHS)
 uop("mulhs", "a = A & MASK\nb = B & MASK\nPUT(MULHS(a, b) if W == 64 else ((SX(a) * SX(b)) >> W) & MASK)", WIDTHS)
 #: Flags of a product, A its low and B its high half: CF = OF = (S says whether signed) the high half matters.
@@ -272,6 +280,8 @@ uop("ret64", "x = LOAD(state.rsp)\nif ((x + 0x800000000000) >> 48) != 0:\n    FA
     "state.rsp = state.rsp + 8 + I\nGOTO(x)", memory=True, leaves=True)  # fmt: skip
 uop("goto_window", "GOTO_WINDOW(A)", leaves=True)
 uop("next_window", "NEXT_WINDOW()", leaves=True)
+#: STI: interrupts stay out for one more instruction, unless IF was set before (A).
+uop("next_shadow", "state.shadow = state.shadow if A else STEP()\nNEXT_WINDOW()", leaves=True)
 uop("system", "SYSTEM()", leaves=True)
 uop("probe", "PROBE()", leaves=True)
 uop("stop", "STOP()", leaves=True)

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from ringzero.isa.form import form
+from typing import TYPE_CHECKING
 
-_ARITHMETIC = {"flags": "oszapc", "undefined": ""}
+from ringzero.isa.form import Columns, form, lowers
+from ringzero.isa.operands import Operand
+
+if TYPE_CHECKING:
+    from ringzero.cpu.builder import Builder
+
+_ARITHMETIC: Columns = {"flags": "oszapc", "undefined": ""}
 # The logical operations clear OF and CF and leave AF undefined (SDM 2A, AND).
-_LOGIC = {"flags": "oszpc", "undefined": "a"}
+_LOGIC: Columns = {"flags": "oszpc", "undefined": "a"}
 
 #: The eight operations in the order of their numbers (bits 5:3 of the opcode, or the digit): name, flags, reads.
 _OPERATIONS = (
@@ -50,3 +56,18 @@ form("inc", "FE /0", "rm8", flags="oszap", lock=True)
 form("dec", "FE /1", "rm8", flags="oszap", lock=True)
 form("inc", "FF /0", "rm", flags="oszap", lock=True)
 form("dec", "FF /1", "rm", flags="oszap", lock=True)
+
+
+@lowers("add", "or", "adc", "sbb", "and", "sub", "xor")
+def arithmetic(b: Builder, dst: Operand, src: Operand) -> None:
+    b.write(dst, b.operate(b.form.mnemonic, b.update(dst), b.read(src)))
+
+
+@lowers("cmp", "test")
+def compare(b: Builder, left: Operand, right: Operand) -> None:
+    b.compare(b.form.mnemonic, b.read(left), b.read(right))
+
+
+@lowers("not", "neg", "inc", "dec")
+def unary(b: Builder, dst: Operand) -> None:
+    b.write(dst, b.unary(b.form.mnemonic, b.update(dst)))

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from ringzero.isa.form import form
+from typing import TYPE_CHECKING
+
+from ringzero.isa.form import form, lowers
+from ringzero.isa.names import FLAG_DF, FLAG_FIXED, FLAG_IF, FLAGS_LOW, RAX
+from ringzero.isa.operands import Operand, Reg
+
+if TYPE_CHECKING:
+    from ringzero.cpu.builder import Builder
 
 form("cmc", "F5", flags="c", reads="c")
 form("clc", "F8", flags="c")
@@ -18,14 +25,75 @@ form("nop", "REX.B0 90", note="with REX.B it is xchg r8, rax")
 form("pause", "F3 REX.B0 90")
 form("nop", "0F 1F /0", "rm")
 
-# Hints: they address memory and never touch it.
-form("prefetchnta", "0F 18 /0", "m8")
-form("prefetcht0", "0F 18 /1", "m8")
-form("prefetcht1", "0F 18 /2", "m8")
-form("prefetcht2", "0F 18 /3", "m8")
-form("prefetch", "0F 0D /0", "m8")
-form("prefetchw", "0F 0D /1", "m8")
+# Hints: they address memory and never touch it. Their register forms do nothing.
+for _digit, _name in enumerate(("prefetchnta", "prefetcht0", "prefetcht1", "prefetcht2")):
+    form(_name, f"0F 18 /{_digit}", "m8")
+    form("nop", f"0F 18 /{_digit}", "rr", decode_only=True)
+    form("nop", f"0F 18 /{_digit + 4}", "rm", decode_only=True)
+for _digit, _name in enumerate(("prefetch", "prefetchw", "prefetchw", "prefetchw") + ("prefetch",) * 4):
+    form(_name, f"0F 0D /{_digit}", "m8", decode_only=_digit > 1)
+    form("nop", f"0F 0D /{_digit}", "rr", decode_only=True)
+# 0F 18 to 0F 1F are reserved for hints: a processor that does not know one does nothing (SDM 2D table A-3).
+for _opcode in range(0x19, 0x1F):
+    form("nop", f"0F {_opcode:02X} /r", "rm", decode_only=True)
+for _digit in range(1, 8):
+    form("nop", f"0F 1F /{_digit}", "rm", decode_only=True)
 
 form("lfence", "NP 0F AE /5 mod=3")
 form("mfence", "NP 0F AE /6 mod=3")
 form("sfence", "NP 0F AE /7 mod=3")
+
+
+@lowers("cmc")
+def cmc(b: Builder) -> None:
+    b.emit("setc", a=b.condition("ae"))
+
+
+@lowers("clc")
+def clc(b: Builder) -> None:
+    b.emit("setc")
+
+
+@lowers("stc")
+def stc(b: Builder) -> None:
+    b.emit("setc", a=b.slot(b.const(1)))
+
+
+@lowers("cld", "std")
+def direction(b: Builder) -> None:
+    b.set_flags(b.const(FLAG_DF if b.form.mnemonic == "std" else 0), b.const(FLAG_DF))
+
+
+@lowers("cli")
+def cli(b: Builder) -> None:
+    b.require_io_privilege()
+    b.set_flags(b.const(0), b.const(FLAG_IF))
+
+
+@lowers("sti")
+def sti(b: Builder) -> None:
+    """Interrupts become deliverable after the *next* instruction, if they were not before (SDM 2B, STI)."""
+    b.require_io_privilege()
+    before = b.bits(b.get("rflags"), b.const(FLAG_IF))
+    b.set_flags(b.const(FLAG_IF), b.const(FLAG_IF))
+    b.next_shadow(before)
+
+
+@lowers("sahf")
+def sahf(b: Builder) -> None:
+    b.set_flags(b.read(Reg(RAX, 1, high=True)), b.const(FLAGS_LOW))
+
+
+@lowers("lahf")
+def lahf(b: Builder) -> None:
+    b.write(Reg(RAX, 1, high=True), b.bits(b.flags(), b.const(FLAGS_LOW | FLAG_FIXED)))
+
+
+@lowers("nop", "pause", "prefetchnta", "prefetcht0", "prefetcht1", "prefetcht2", "prefetch", "prefetchw")
+def nop(b: Builder, *_: Operand) -> None:
+    """Nothing: hints touch no memory and cannot fault."""
+
+
+@lowers("lfence", "mfence", "sfence")
+def fence(b: Builder) -> None:
+    """One processor whose steps are whole: order is always kept."""

@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from ringzero.isa.form import CONDITION_READS, CONDITIONS, form
+from typing import TYPE_CHECKING
+
+from ringzero.isa.form import CONDITION_READS, CONDITIONS, form, lowers
+from ringzero.isa import privilege
+from ringzero.isa import record as R
+from ringzero.isa.names import RCX, UD
+from ringzero.isa.operands import Far, Imm, Mem, Operand, Reg, Rel
+
+if TYPE_CHECKING:
+    from ringzero.cpu.builder import Builder
 
 # Near branches are 64-bit in 64-bit mode; Intel ignores 66 there, AMD honours it (SDM 2A 2.2.1.7; APM 3 1.2.4).
 for _number, _names in enumerate(CONDITIONS):
@@ -45,3 +54,112 @@ form("ud1", "0F B9 /r", "r, rm", note="is #UD")
 form("hlt", "F4", cpl=0)
 form("endbr64", "F3 0F 1E FA")
 form("endbr32", "F3 0F 1E FB")
+
+
+@lowers(*(f"j{names[0]}" for names in CONDITIONS))
+def jcc(b: Builder, target: Rel) -> None:
+    b.branch(CONDITIONS[b.form.condition][0], b.displaced(target))
+
+
+@lowers("jmp")
+def jmp(b: Builder, target: Operand) -> None:
+    match target:
+        case Rel():
+            b.jump(b.displaced(target))
+        case Far(selector, offset, _):
+            b.system("far_jump", b.slot(b.const(selector)), b.slot(b.const(offset)))
+        case Mem() if b.form.operands[0] == "m_far":
+            b.system("far_jump", *b.far_pointer(target))
+        case _:
+            b.goto(b.cut(b.read(target), b.size))
+
+
+@lowers("call")
+def call(b: Builder, target: Operand) -> None:
+    match target:
+        case Rel():
+            b.call(b.displaced(target))
+        case Far(selector, offset, _):
+            b.system("far_call", b.slot(b.const(selector)), b.slot(b.const(offset)), b.size)
+        case Mem() if b.form.operands[0] == "m_far":
+            b.system("far_call", *b.far_pointer(target), b.size)
+        case _:
+            b.call_value(b.cut(b.read(target), b.size))
+
+
+@lowers("ret")
+def ret(b: Builder, extra: Imm | None = None) -> None:
+    b.ret(extra.value if extra else 0)
+
+
+@lowers("retf")
+def retf(b: Builder, extra: Imm | None = None) -> None:
+    b.system("far_return", b.size, extra.value if extra else 0)
+
+
+@lowers("loop", "loope", "loopne")
+def loop(b: Builder, target: Rel) -> None:
+    size = b.record[R.ADDRSIZE]
+    count = b.cut(b.minus(RCX, b.const(1)), size)
+    again = b.unequal(count, b.const(0))
+    if b.form.mnemonic != "loop":
+        again = b.bits(again, b.condition("e" if b.form.mnemonic == "loope" else "ne"))
+    b.write(Reg(RCX, size), count)
+    b.branch_if(again, b.displaced(target))
+
+
+@lowers("jcxz", "jecxz", "jrcxz")
+def jrcxz(b: Builder, target: Rel) -> None:
+    b.branch_if(b.equal(b.cut(RCX, b.record[R.ADDRSIZE]), b.const(0)), b.displaced(target))
+
+
+@lowers("int3")
+def int3(b: Builder) -> None:
+    b.system("software_interrupt", 3)
+
+
+@lowers("int")
+def int_(b: Builder, vector: Imm) -> None:
+    b.system("software_interrupt", vector.value & 0xFF)
+
+
+@lowers("int1")
+def int1(b: Builder) -> None:
+    b.system("int1")
+
+
+@lowers("into")
+def into(b: Builder) -> None:
+    with b.unless(b.condition("o")):
+        b.emit("next")
+    b.system("software_interrupt", 4)
+
+
+@lowers("iretw", "iretd")
+def iret(b: Builder) -> None:
+    b.system("interrupt_return", b.size)
+
+
+@lowers("iretq")
+def iretq(b: Builder) -> None:
+    privilege.iretq(b)
+
+
+@lowers("ud1")
+def ud1(b: Builder, *_: Operand) -> None:
+    b.fault(UD)
+
+
+@lowers("ud2")
+def ud2(b: Builder) -> None:
+    b.fault(UD)
+
+
+@lowers("hlt")
+def hlt(b: Builder) -> None:
+    b.system("halt")
+
+
+@lowers("endbr64", "endbr32")
+def endbr(b: Builder) -> None:
+    """No control-flow enforcement here: a no-operation."""

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from ringzero.isa.form import CONDITION_READS, CONDITIONS, form
+from typing import TYPE_CHECKING
+
+from ringzero.isa.form import CONDITION_READS, CONDITIONS, form, lowers
+from ringzero.isa import record as R
+from ringzero.isa.names import RAX, RBX, RDX, UD
+from ringzero.isa.operands import CReg, DReg, Mem, Operand, Reg, SReg
+
+if TYPE_CHECKING:
+    from ringzero.cpu.builder import Builder
 
 form("mov", "88 /r", "rm8, r8")
 form("mov", "89 /r", "rm, r")
@@ -49,3 +57,79 @@ form("cdqe", "o64 98", modes="64")
 form("cwd", "o16 99")
 form("cdq", "o32 99")
 form("cqo", "o64 99", modes="64")
+
+
+@lowers("mov")
+def mov(b: Builder, dst: Operand, src: Operand) -> None:
+    """Also to and from segment, control and debug registers, whose rows are with the system's."""
+    match dst, src:
+        case SReg(1), _:
+            b.fault(UD)
+        case SReg(number), _:
+            b.system("load_segment", number, b.slot(b.read(src)))
+        case CReg(number), Reg(source):
+            b.system("write_control", number, source)
+        case Reg(target), CReg(number):
+            b.system("read_control", target, number)
+        case DReg(number), Reg(source):
+            b.system("write_debug", number, source)
+        case Reg(target), DReg(number):
+            b.system("read_debug", target, number)
+        case _:
+            b.write(dst, b.read(src))
+
+
+@lowers("movzx")
+def movzx(b: Builder, dst: Reg, src: Reg | Mem) -> None:
+    b.write(dst, b.zero_extended(src))
+
+
+@lowers("movsx", "movsxd")
+def movsx(b: Builder, dst: Reg, src: Reg | Mem) -> None:
+    b.write(dst, b.sign_extended(src))
+
+
+@lowers("xchg")
+def xchg(b: Builder, left: Reg | Mem, right: Reg) -> None:
+    old = b.copy(b.update(left))
+    b.write(left, b.read(right))
+    b.write(right, old)
+
+
+@lowers("lea")
+def lea(b: Builder, dst: Reg, src: Mem) -> None:
+    b.write(dst, b.effective(src))
+
+
+@lowers("bswap")
+def bswap(b: Builder, dst: Reg) -> None:
+    # 16 bits: undefined by the manual; 0 is what processors give.
+    b.write(dst, b.unary("bswap", dst.number) if dst.size > 2 else b.const(0))
+
+
+@lowers("xlatb")
+def xlatb(b: Builder) -> None:
+    size = b.record[R.ADDRSIZE]
+    address = b.cut(b.plus(RBX, b.cut(RAX, 1)), size)
+    b.write(Reg(RAX, 1), b.load(address, b.source_segment(), 1))
+
+
+@lowers(*(f"cmov{names[0]}" for names in CONDITIONS))
+def cmov(b: Builder, dst: Reg, src: Operand) -> None:
+    """The source is read whatever the condition, and a 32-bit destination is always cut (SDM 2A, CMOVcc)."""
+    b.write(dst, b.choose(CONDITIONS[b.form.condition][0], b.read(src), dst.number))
+
+
+@lowers(*(f"set{names[0]}" for names in CONDITIONS))
+def setcc(b: Builder, dst: Operand) -> None:
+    b.write(dst, b.condition(CONDITIONS[b.form.condition][0]))
+
+
+@lowers("cbw", "cwde", "cdqe")
+def widen_accumulator(b: Builder) -> None:
+    b.write(Reg(RAX, b.size), b.sign_extended(Reg(RAX, b.size // 2)))
+
+
+@lowers("cwd", "cdq", "cqo")
+def widen_to_rdx(b: Builder) -> None:
+    b.write(Reg(RDX, b.size), b.sign(Reg(RAX, b.size)))

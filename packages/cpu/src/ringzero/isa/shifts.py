@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from ringzero.isa.form import form
+from typing import TYPE_CHECKING
+
+from ringzero.isa.form import Columns, form, lowers
+from ringzero.isa.operands import Imm, Operand, Reg
+
+if TYPE_CHECKING:
+    from ringzero.cpu.builder import Builder
 
 # A count of 0 changes no flag. OF is defined for a count of 1 only; rotates keep SF, ZF, AF, PF (SDM 2B, SAL; RCL).
-_SHIFT = {"flags": "oszpc", "undefined": "oa"}
-_ROTATE = {"flags": "oc", "undefined": "o"}
+_SHIFT: Columns = {"flags": "oszpc", "undefined": "oa"}
+_ROTATE: Columns = {"flags": "oc", "undefined": "o"}
 
 #: Name, digit, flags, reads, aliases, decode only: /6 does what /4 does, without being in the manual.
 _OPERATIONS = (
@@ -27,8 +33,28 @@ for _name, _digit, _flags, _reads, _aliases, _decode_only in _OPERATIONS:
         )  # fmt: skip
 
 # Counts above the operand size (16 bits only) leave the result undefined, all flags too (SDM 2B, SHLD).
-_DOUBLE = {"flags": "oszpc", "undefined": "oszapc", "undefined_results": "rm"}
+_DOUBLE: Columns = {"flags": "oszpc", "undefined": "oszapc", "undefined_results": "rm"}
 form("shld", "0F A4 /r ib", "rm, r, imm8", **_DOUBLE)
 form("shld", "0F A5 /r", "rm, r, cl", **_DOUBLE)
 form("shrd", "0F AC /r ib", "rm, r, imm8", **_DOUBLE)
 form("shrd", "0F AD /r", "rm, r, cl", **_DOUBLE)
+
+
+@lowers("rol", "ror", "rcl", "rcr", "shl", "shr", "sar")
+def shift(b: Builder, dst: Operand, count: Operand) -> None:
+    value = b.update(dst)
+    if isinstance(count, Imm) and b.form.mnemonic not in ("rcl", "rcr"):
+        masked = count.value & (63 if b.size == 8 else 31)
+        if masked == 0:  # no flag changes, but a 32-bit register is cut
+            b.write(dst, b.copy(value))
+            return
+        b.write(dst, b.operate(b.form.mnemonic, value, b.const(masked)))
+    else:
+        b.write(dst, b.operate(b.form.mnemonic, value, b.read(count)))
+
+
+@lowers("shld", "shrd")
+def double_shift(b: Builder, dst: Operand, src: Reg, count: Operand) -> None:
+    value, result = b.update(dst), b.temp()
+    b.emit(f"{b.form.mnemonic}{b.width}", result, value, src.number, scale=b.slot(b.read(count)))
+    b.write(dst, result)

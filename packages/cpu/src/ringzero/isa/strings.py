@@ -6,10 +6,19 @@ of the address size counts repeats.
 
 from __future__ import annotations
 
-from ringzero.isa.form import form
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-_COMPARE = {"flags": "oszapc", "reads": "d", "rep": "repz"}
-_MOVE = {"reads": "d", "rep": "rep"}
+from ringzero.isa.form import Columns, form, lowers
+from ringzero.isa import record as R
+from ringzero.isa.names import ES, RAX, RCX, RDI, RSI
+from ringzero.isa.operands import Imm, Operand, Reg
+
+if TYPE_CHECKING:
+    from ringzero.cpu.builder import Builder
+
+_COMPARE: Columns = {"flags": "oszapc", "reads": "d", "rep": "repz"}
+_MOVE: Columns = {"reads": "d", "rep": "rep"}
 
 for _name, _opcode, _row in (
     ("movs", 0xA4, _MOVE), ("cmps", 0xA6, _COMPARE), ("stos", 0xAA, _MOVE), ("lods", 0xAC, _MOVE),
@@ -34,3 +43,104 @@ form("in", "EC", "al, dx", size="8")
 form("in", "ED", "acc, dx", size="z")
 form("out", "EE", "dx, al", size="8")
 form("out", "EF", "dx, acc", size="z")
+
+
+def pointer(b: Builder, register: int) -> int:
+    """rsi, rdi or rcx, cut to the address size."""
+    return b.cut(register, b.record[R.ADDRSIZE])
+
+
+def advance(b: Builder, *registers: int) -> None:
+    """Move pointers by the operand size, down if DF is set."""
+    delta = b.delta(b.size)
+    for register in registers:
+        b.write(Reg(register, b.record[R.ADDRSIZE]), b.plus(register, delta))
+
+
+def repeated(b: Builder, body: Callable[[], None]) -> None:
+    """Run `body` once, or under REP once per pass through the block, which comes back to itself.
+
+    A block that holds one instruction costs one step a pass, so each iteration is a step, and an interrupt fits
+    between two. A REP that finds a count of zero is one step as well.
+    """
+    if not b.record[R.PREFIXES] & (R.REP | R.REPNE):
+        body()
+        return
+    with b.unless(pointer(b, RCX)):
+        b.emit("next")
+    body()
+    size = b.record[R.ADDRSIZE]
+    count = b.cut(b.minus(RCX, b.const(1)), size)
+    again = b.unequal(count, b.const(0))
+    b.write(Reg(RCX, size), count)
+    if b.form.rep == "repz":
+        again = b.bits(again, b.condition("e" if b.record[R.PREFIXES] & R.REP else "ne"))
+    b.branch_if(again, b.rip)
+
+
+@lowers("movsb", "movsw", "movsd", "movsq")
+def movs(b: Builder) -> None:
+    def once() -> None:
+        value = b.load(pointer(b, RSI), b.source_segment(), b.size)
+        b.store(pointer(b, RDI), ES, b.size, value)
+        advance(b, RSI, RDI)
+
+    repeated(b, once)
+
+
+@lowers("stosb", "stosw", "stosd", "stosq")
+def stos(b: Builder) -> None:
+    def once() -> None:
+        b.store(pointer(b, RDI), ES, b.size, RAX)
+        advance(b, RDI)
+
+    repeated(b, once)
+
+
+@lowers("lodsb", "lodsw", "lodsd", "lodsq")
+def lods(b: Builder) -> None:
+    def once() -> None:
+        b.write(Reg(RAX, b.size), b.load(pointer(b, RSI), b.source_segment(), b.size))
+        advance(b, RSI)
+
+    repeated(b, once)
+
+
+@lowers("cmpsb", "cmpsw", "cmpsd", "cmpsq")
+def cmps(b: Builder) -> None:
+    def once() -> None:
+        left = b.load(pointer(b, RSI), b.source_segment(), b.size)
+        b.compare("cmp", left, b.load(pointer(b, RDI), ES, b.size))
+        advance(b, RSI, RDI)
+
+    repeated(b, once)
+
+
+@lowers("scasb", "scasw", "scasd", "scasq")
+def scas(b: Builder) -> None:
+    def once() -> None:
+        b.compare("cmp", RAX, b.load(pointer(b, RDI), ES, b.size))
+        advance(b, RDI)
+
+    repeated(b, once)
+
+
+@lowers("insb", "insw", "insd")
+def ins(b: Builder) -> None:
+    b.system("port_string_in", b.size, b.record[R.ADDRSIZE], bool(b.record[R.PREFIXES] & (R.REP | R.REPNE)))
+
+
+@lowers("outsb", "outsw", "outsd")
+def outs(b: Builder) -> None:
+    repeats = bool(b.record[R.PREFIXES] & (R.REP | R.REPNE))
+    b.system("port_string_out", b.size, b.record[R.ADDRSIZE], repeats, b.source_segment())
+
+
+@lowers("in")
+def in_(b: Builder, _: Operand, port: Operand) -> None:
+    b.system("port_in", b.size, port.value & 0xFF if isinstance(port, Imm) else None)
+
+
+@lowers("out")
+def out(b: Builder, port: Operand, _: Operand) -> None:
+    b.system("port_out", b.size, port.value & 0xFF if isinstance(port, Imm) else None)

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from ringzero.isa.form import form
+from typing import TYPE_CHECKING
+
+from ringzero.isa.form import form, lowers
+from ringzero.isa import privilege
+from ringzero.isa.names import CR0_MP, CR0_TS, GP, NM
+from ringzero.isa.operands import Mem, Operand
+
+if TYPE_CHECKING:
+    from ringzero.cpu.builder import Builder
 
 form("mov", "8C /r", "r_m16, sreg")
 form("mov", "8E /r", "sreg, rm16", size="w", note="cs as a destination is #UD")
@@ -40,3 +48,124 @@ form("rdtsc", "0F 31")
 form("rdmsr", "0F 32", cpl=0)
 form("cpuid", "0F A2")
 form("fwait", "9B", aliases="wait")
+
+
+def _store_selector(b: Builder, dst: Operand, name: str) -> None:
+    b.write(dst, b.bits(b.get(name), b.const(0xFFFF)))
+
+
+@lowers("sldt")
+def sldt(b: Builder, dst: Operand) -> None:
+    _store_selector(b, dst, "ldtr_selector")
+
+
+@lowers("str")
+def str_(b: Builder, dst: Operand) -> None:
+    _store_selector(b, dst, "tr_selector")
+
+
+@lowers("smsw")
+def smsw(b: Builder, dst: Operand) -> None:
+    b.write(dst, b.get("cr0"))
+
+
+@lowers("lmsw")
+def lmsw(b: Builder, src: Operand) -> None:
+    b.system("load_machine_status", b.slot(b.read(src)))
+
+
+@lowers("lldt")
+def lldt(b: Builder, src: Operand) -> None:
+    b.system("load_ldt", b.slot(b.read(src)))
+
+
+@lowers("ltr")
+def ltr(b: Builder, src: Operand) -> None:
+    b.system("load_task", b.slot(b.read(src)))
+
+
+@lowers("sgdt", "sidt")
+def store_table(b: Builder, dst: Mem) -> None:
+    table, width = b.form.mnemonic[1:] + "r", 8 if b.long else 4
+    address = b.effective(dst)
+    base = b.cut(b.plus(address, b.const(2)), dst.addrsize)
+    b.load(base, dst.seg, width, write=True)
+    b.store(address, dst.seg, 2, b.get(f"{table}_limit"))
+    b.store(base, dst.seg, width, b.get(f"{table}_base"))
+
+
+@lowers("lgdt", "lidt")
+def load_table(b: Builder, src: Mem) -> None:
+    table, width = b.form.mnemonic[1:] + "r", 8 if b.long else 4
+    address = b.effective(src)
+    limit = b.load(address, src.seg, 2)
+    base = b.load(b.cut(b.plus(address, b.const(2)), src.addrsize), src.seg, width)
+    if b.long:
+        b.fault_if(b.noncanonical(base), GP)
+    elif b.size == 2:  # SDM 2A, LGDT: a 16-bit operand size loads 24 bits of base
+        base = b.bits(base, b.const(0xFFFFFF))
+    b.set(f"{table}_limit", limit)
+    b.set(f"{table}_base", base)
+
+
+@lowers("invlpg")
+def invlpg(b: Builder, _: Mem) -> None:
+    """Cached translations never outlive the tables they came from, so there is nothing to drop."""
+
+
+@lowers("swapgs")
+def swapgs(b: Builder) -> None:
+    old = b.copy(b.get("gs_base"))
+    b.set("gs_base", b.get("kernel_gs_base"))
+    b.set("kernel_gs_base", old)
+
+
+@lowers("clts")
+def clts(b: Builder) -> None:
+    b.set("cr0", b.bits(b.get("cr0"), b.const(~CR0_TS)))
+
+
+@lowers("invd", "wbinvd")
+def flush_caches(b: Builder) -> None:
+    """There are no caches that a guest could see."""
+
+
+@lowers("fwait")
+def fwait(b: Builder) -> None:
+    monitored = CR0_MP | CR0_TS
+    b.fault_if(b.equal(b.bits(b.get("cr0"), b.const(monitored)), b.const(monitored)), NM)
+
+
+@lowers("cpuid")
+def cpuid(b: Builder) -> None:
+    b.system("cpuid")
+
+
+@lowers("rdtsc")
+def rdtsc(b: Builder) -> None:
+    b.system("read_tsc", False)
+
+
+@lowers("rdtscp")
+def rdtscp(b: Builder) -> None:
+    b.system("read_tsc", True)
+
+
+@lowers("rdmsr")
+def rdmsr(b: Builder) -> None:
+    b.system("read_msr")
+
+
+@lowers("wrmsr")
+def wrmsr(b: Builder) -> None:
+    b.system("write_msr")
+
+
+@lowers("syscall")
+def syscall(b: Builder) -> None:
+    privilege.syscall(b)
+
+
+@lowers("sysret", "sysretq")
+def sysret(b: Builder) -> None:
+    privilege.sysret(b, long=b.form.mnemonic == "sysretq")

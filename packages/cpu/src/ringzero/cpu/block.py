@@ -1,0 +1,44 @@
+"""A basic block as the lowering hands it to an engine."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ringzero.cpu.builder import PackedUop
+from ringzero.cpu.uops import PACKED
+
+NO_PAGE = (1 << 64) - 1
+
+
+@dataclass(slots=True)
+class Block:
+    """A run of instructions on one page, or one instruction that straddles two.
+
+    linear, physical: addresses of its first byte; physical2: the second page's physical address, or NO_PAGE.
+    offsets: where each instruction begins, then the whole length. target: linear address of the taken branch.
+    """
+
+    linear: int
+    physical: int
+    physical2: int
+    mode: int
+    count: int
+    uops: list[PackedUop]
+    offsets: list[int]
+    target: int
+
+    @property
+    def length(self) -> int:
+        """Bytes of code."""
+        return self.offsets[-1]
+
+    @property
+    def following(self) -> int:
+        """Linear address of the instruction after the block."""
+        mask = 0xFFFF_FFFF_FFFF_FFFF if self.mode & 4 else 0xFFFF_FFFF
+        return self.linear + self.offsets[-1] & mask
+
+    def packed(self) -> bytes:
+        """The µops as an engine's memory holds them, 16 bytes each."""
+        pack = PACKED.pack
+        return b"".join([pack(*u) for u in self.uops])

@@ -1,0 +1,479 @@
+"""The processor: state, engine, and the driver between them.
+
+Rule of this room: the driver decides at instruction boundaries, an engine runs between two of them. Whatever may happen
+only at a boundary (an interrupt, a single-step trap, a wake from HLT) happens in `_boundary`; whatever an instruction
+leaves to Python happens in `_leave`. A step is a retired instruction, an iteration of a repeated string instruction,
+or a delivered interrupt or exception; INT n and its delivery are one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, MutableMapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, Protocol
+
+from ringzero.cpu import flags as F
+from ringzero.cpu import mode as M
+from ringzero.cpu import segments
+from ringzero.cpu.block import NO_PAGE, Block
+from ringzero.cpu.builder import Builder, Systems
+from ringzero.cpu.engines import make_engine
+from ringzero.cpu.exits import FETCH, READ, USER, WRITE, Leave
+from ringzero.cpu.faults import CONTRIBUTORY, DOUBLE_FAULT, PAGE_FAULT, WITH_ERROR_CODE, GuestFault
+from ringzero.cpu.interfaces import Bus, Clock, Interrupts, Memory
+from ringzero.cpu.lowering import Lowerer
+from ringzero.cpu.mmu import Walker
+from ringzero.cpu.pyengine import PythonEngine, mode_word
+from ringzero.cpu.state import ARCHITECTURAL, SEGMENTS, SLOT, State
+from ringzero.cpu.system import HANDLERS
+from ringzero.isa import privilege
+from ringzero.isa.names import BP, DB, NMI, OF
+
+M64 = (1 << 64) - 1
+RIP, RFLAGS, MODE, CPL, HALTED = (SLOT[n] for n in ("rip", "rflags", "mode", "cpl", "halted"))
+LEFT, END_STEP, ATTENTION, RESUME, SHADOW = (SLOT[n] for n in ("left", "end_step", "attention", "resume", "shadow"))
+NMI_PENDING, NMI_BLOCKED = SLOT["nmi_pending"], SLOT["nmi_blocked"]
+DR6_SINGLE_STEP = 1 << 14
+#: Traps: rip is already behind the instruction, and RF is not set in the pushed flags (SDM 3A 6.5, 6.8.3).
+TRAPS = frozenset({DB, NMI, BP, OF})
+
+
+class ExitReason(Enum):
+    """Why `Cpu.run` came back."""
+
+    BUDGET = "budget"
+    HALT = "halt"
+    SHUTDOWN = "shutdown"
+    STOP = "stop"
+    PROBE = "probe"
+    UNSUPPORTED = "unsupported"
+
+
+@dataclass(frozen=True)
+class Exit:
+    """`detail` is a sentence for people where there is more to say."""
+
+    reason: ExitReason
+    detail: str = ""
+
+
+class Unsupported(Exception):  # noqa: N818 - a guest's wish that this machine does not know yet
+    """The guest asked for something that is architecture, and not here."""
+
+
+class Shutdown(Exception):  # noqa: N818
+    """A fault while #DF was delivered: the processor stops until reset."""
+
+
+class Entry(Protocol):
+    """What a boot protocol hands over; see `machine.boot.entry.EntryState`."""
+
+    registers: dict[str, int]
+    segments: dict[str, Any]
+    gdtr: tuple[int, int]
+    idtr: tuple[int, int]
+
+
+class Registers(MutableMapping[str, int]):
+    """The architectural slots by name, for people and tests; eax, ax, al and the like are not listed."""
+
+    def __init__(self, cpu: Cpu) -> None:
+        self._cpu = cpu
+
+    def __getitem__(self, name: str) -> int:
+        if name not in _NAMES:
+            raise KeyError(name)
+        return self._cpu.words[SLOT[_NAMES[name]]]
+
+    def __setitem__(self, name: str, value: int) -> None:
+        if name not in _NAMES:
+            raise KeyError(name)
+        self._cpu.words[SLOT[_NAMES[name]]] = value & M64
+        if name not in _GENERAL:
+            self._cpu.context_changed()
+
+    def __delitem__(self, name: str) -> None:
+        raise TypeError("registers cannot be removed")
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(_NAMES)
+
+    def __len__(self) -> int:
+        return len(_NAMES)
+
+
+_GENERAL = frozenset(ARCHITECTURAL[:17])
+_NAMES = {name: name for name in ARCHITECTURAL} | {name: f"{name}_selector" for name in SEGMENTS}
+
+
+class Cpu:
+    """One processor on `memory`. `engine`: "native", "python", or "auto" for native where it is built."""
+
+    def __init__(
+        self, memory: Memory, bus: Bus, clock: Clock, interrupts: Interrupts, *, engine: str = "auto"
+    ) -> None:
+        self.memory, self.bus, self.clock, self.interrupts = memory, bus, clock, interrupts
+        self.state = State()
+        self.words = self.state.words
+        self.registers = Registers(self)
+        self.systems = Systems(HANDLERS)
+        self.probes: set[int] = set()
+        self._engine, decode = make_engine(engine, self.state, memory)
+        self.engine: str = self._engine.name
+        self._lowerer = Lowerer(memory, self.systems, self.probes, decode)
+        self._walker = Walker(memory)
+        self._interpreter: PythonEngine | None = None
+        self._delivery = self._microprogram(privilege.deliver)
+        self._stop = False
+        self._retired = False
+        self.start_rip = 0
+        memory.on_protect.append(self._engine.protect)
+        memory.on_write.append(self._host_wrote)
+        self.reset()
+
+    def _microprogram(self, write: Callable[[Builder], None]) -> Block:
+        builder = Builder(M.LONG | M.LMA | M.PROTECTED, self.systems)
+        write(builder)
+        return Block(0, 0, NO_PAGE, builder.mode, 1, builder.uops, [0, 0], 0)
+
+    # --- state -------------------------------------------------------------------------------------------------------
+
+    def reset(self) -> None:
+        """Power-on, as far as it is the same for every boot protocol (SDM 3A, table 10-1)."""
+        self.state.data[:] = bytes(len(self.state.data))
+        self.words[RFLAGS] = F.FIXED
+        self.words[SLOT["cr0"]] = 0x6000_0010
+        self.words[SLOT["dr6"]], self.words[SLOT["dr7"]] = 0xFFFF_0FF0, 0x400
+        self.words[SLOT["pat"]] = 0x0007_0406_0007_0406
+        self.words[SHADOW] = M64
+        for table in ("gdtr", "idtr"):
+            self.words[SLOT[f"{table}_limit"]] = 0xFFFF
+        self.context_changed()
+
+    def apply_entry(self, entry: Entry) -> None:
+        """Begin where a boot protocol says: reset, then what it gives."""
+        self.reset()
+        for name, segment in entry.segments.items():
+            for field in ("selector", "base", "limit", "attr"):
+                self.words[SLOT[f"{name}_{field}"]] = getattr(segment, field)
+        for table, (base, limit) in (("gdtr", entry.gdtr), ("idtr", entry.idtr)):
+            self.words[SLOT[f"{table}_base"]], self.words[SLOT[f"{table}_limit"]] = base, limit
+        for name, value in entry.registers.items():
+            self.words[SLOT[name]] = value
+        self.context_changed()
+
+    def save_state(self) -> bytes:
+        """All of the processor's state."""
+        return bytes(self.state.data)
+
+    def load_state(self, data: bytes) -> None:
+        """Put a saved state back."""
+        self.state.data[:] = data
+        self._engine.flush_translations()
+
+    def hashed_state(self) -> bytes:
+        """The architectural state in a canonical form: equal states, equal bytes."""
+        values = [self.words[SLOT[name]] for name in ARCHITECTURAL[:-1]]
+        values.append(int(self.words[SHADOW] == self.clock.steps))
+        return b"".join([value.to_bytes(8, "little") for value in values])
+
+    @property
+    def halted(self) -> bool:
+        return bool(self.words[HALTED])
+
+    @property
+    def long_code(self) -> bool:
+        """Whether the code that runs is 64-bit."""
+        return bool(self.words[MODE] & M.LONG)
+
+    def update_mode(self) -> None:
+        """Segments, CPL or a control register changed."""
+        self.words[MODE] = mode_word(self.words)
+
+    def context_changed(self) -> None:
+        """`update_mode`, and translations may differ now."""
+        self.update_mode()
+        self._engine.flush_translations()
+
+    def time_stamp(self) -> int:
+        """The time stamp counter: cycles of virtual time."""
+        return self.clock.now + self.words[SLOT["tsc_offset"]] & M64
+
+    def unsupported(self, what: str) -> None:
+        """Stop here and say what this machine does not have yet."""
+        raise Unsupported(what)
+
+    # --- what the machine asks for -----------------------------------------------------------------------------------
+
+    def request_stop(self) -> None:
+        """`run` returns STOP at the next instruction boundary."""
+        self._stop = True
+
+    def raise_nmi(self) -> None:
+        self.words[NMI_PENDING] = 1
+
+    def add_probe(self, linear: int) -> None:
+        """`run` returns PROBE before the instruction at this linear address."""
+        if linear not in self.probes:
+            self.probes.add(linear)
+            self._engine.flush_blocks()
+
+    def remove_probe(self, linear: int) -> None:
+        if linear in self.probes:
+            self.probes.remove(linear)
+            self._engine.flush_blocks()
+
+    def translate(self, linear: int) -> int | None:
+        """Physical address of a linear one, or None; nothing changes."""
+        if (linear + 0x8000_0000_0000) >> 48 & 0xFFFF:
+            return None
+        return self._walker.peek(self.words, linear)
+
+    def _host_wrote(self, page: int) -> None:
+        self._engine.invalidate(page << 12, 4096)
+        self._engine.flush_translations()
+
+    # --- memory for handlers -----------------------------------------------------------------------------------------
+
+    def _pieces(self, linear: int, size: int, access: int, system: bool) -> list[tuple[int, int]]:
+        """Physical (address, size) of a linear range of at most two pages. Raises GuestFault."""
+        if self.words[CPL] == 3 and not system:
+            access |= USER
+        pieces = []
+        while size:
+            if (linear + 0x8000_0000_0000) >> 48 & 0xFFFF:
+                raise GuestFault(13)
+            length = min(size, 4096 - (linear & 0xFFF))
+            pieces.append((self._engine.translate(linear, access), length))
+            linear, size = linear + length & M64, size - length
+        return pieces
+
+    def load(self, linear: int, size: int, system: bool = False) -> int:
+        """Read guest memory as an instruction would. `system`: at CPL 0 whatever CPL is."""
+        content = b""
+        for physical, length in self._pieces(linear, size, READ, system):
+            if physical + length <= self.memory.size:
+                content += self.memory.ram[physical : physical + length]
+            else:
+                content += self.bus.mmio_read(physical, length).to_bytes(length, "little")
+        return int.from_bytes(content, "little")
+
+    def probe_store(self, linear: int, size: int) -> None:
+        """Fault as a store would, and store nothing."""
+        self._pieces(linear, size, WRITE, False)
+
+    def store(self, linear: int, size: int, value: int, system: bool = False) -> None:
+        """Write guest memory as an instruction would."""
+        content = value.to_bytes(size, "little")
+        for physical, length in self._pieces(linear, size, WRITE, system):
+            part, content = content[:length], content[length:]
+            if physical + length <= self.memory.size:
+                self.memory.write(physical, part)
+            else:
+                self.bus.mmio_write(physical, length, int.from_bytes(part, "little"))
+
+    # --- running -----------------------------------------------------------------------------------------------------
+
+    def run(self, budget: int) -> Exit:
+        """Run for at most `budget` steps. `clock.steps` is exact when this returns, and whenever the bus is called."""
+        end = self.clock.steps + budget
+        self._stop = False
+        if self.words[RESUME] != self.words[RIP] + 1:
+            self.words[RESUME] = 0
+        try:
+            while True:
+                found = self._boundary(end)
+                if found is not None:
+                    return Exit(found)
+                if self._advance(end) is Leave.PROBE:
+                    self.words[RESUME] = self.words[RIP] + 1 & M64
+                    return Exit(ExitReason.PROBE)
+        except Shutdown:
+            return Exit(ExitReason.SHUTDOWN)
+        except Unsupported as wish:
+            return Exit(ExitReason.UNSUPPORTED, str(wish))
+
+    def _boundary(self, end: int) -> ExitReason | None:
+        """Before an instruction: what has to happen first, or why to come back."""
+        while True:
+            words = self.words
+            if self._stop:
+                return ExitReason.STOP
+            if self.clock.steps >= end:
+                return ExitReason.BUDGET
+            shadowed = words[SHADOW] == self.clock.steps
+            if words[NMI_PENDING] and not words[NMI_BLOCKED] and not shadowed:
+                words[NMI_PENDING], words[NMI_BLOCKED], words[HALTED] = 0, 1, 0
+                self._interrupt(NMI)
+            elif words[RFLAGS] & F.IF and not shadowed and self.interrupts.pending():
+                words[HALTED] = 0
+                self._interrupt(self.interrupts.acknowledge())
+            else:
+                return ExitReason.HALT if words[HALTED] else None
+
+    def _advance(self, end: int) -> Leave | None:
+        """Let the engine run to `end` at most, then do what it left for."""
+        words, clock = self.words, self.clock
+        waiting = self.interrupts.pending() or (words[NMI_PENDING] and not words[NMI_BLOCKED])
+        single_step = bool(words[RFLAGS] & F.TF)
+        steps = end - clock.steps
+        if single_step or (waiting and words[SHADOW] == clock.steps):
+            steps = 1
+        words[LEFT], words[END_STEP] = steps, clock.steps + steps
+        words[ATTENTION] = 1 if waiting else 0
+        self._retired = True
+        reason = self._engine.run()
+        clock.steps = words[END_STEP] - words[LEFT]
+        if reason is Leave.PROBE:
+            return reason
+        self._leave(reason)
+        if single_step and self._retired and reason is not Leave.MISS:
+            words[SLOT["dr6"]] |= DR6_SINGLE_STEP
+            self._raise(GuestFault(DB))
+        return None
+
+    def _leave(self, reason: Leave) -> None:
+        """Do what the engine left for. `_retired` tells afterwards whether the instruction at rip has."""
+        words = self.words
+        match reason:
+            case Leave.BUDGET | Leave.WINDOW:
+                return
+            case Leave.MISS:
+                self._translate_block()
+            case Leave.FAULT:
+                self._raise(GuestFault(*(words[SLOT[f"fault_{n}"]] for n in ("vector", "error", "address"))))
+            case Leave.SYSTEM:
+                self._system()
+            case Leave.MMIO | Leave.CODE:
+                self._alone(reason)
+            case _:
+                raise AssertionError(f"an engine left its loop for {reason!r}")
+
+    def _fetch(self, linear: int) -> int:
+        if (linear + 0x8000_0000_0000) >> 48 & 0xFFFF:
+            raise GuestFault(13)
+        return self._engine.translate(linear, FETCH | (USER if self.words[CPL] == 3 else 0))
+
+    def _lowered(self, limit: int) -> Block:
+        mode = self.words[MODE]
+        if M.code_bits(mode) == 16:
+            self.unsupported("16-bit code")
+        return self._lowerer.block(self.words[RIP], mode, self._fetch, limit)
+
+    def _translate_block(self) -> None:
+        """Give the engine the block that it missed."""
+        self._retired = False
+        try:
+            block = self._lowered(64)
+        except GuestFault as fault:
+            self._raise(fault)
+        else:
+            self._engine.install(block)
+
+    def _system(self) -> None:
+        """An instruction that is done in Python."""
+        words = self.words
+        handler, args = self.systems.calls[words[SLOT["exit_imm"]]]
+        self.start_rip = words[RIP]
+        words[RIP] = words[SLOT["next_rip"]]
+        try:
+            handler(self, *args)
+        except GuestFault as fault:
+            words[RIP] = self.start_rip
+            self._raise(fault)
+        except Unsupported:
+            words[RIP] = self.start_rip
+            raise
+        else:
+            self.clock.steps += 1
+
+    def _alone(self, reason: Leave) -> None:
+        """Run one instruction by itself: it stores into translated code, or reaches beyond RAM."""
+        words = self.words
+        try:
+            block = self._lowered(1)
+        except GuestFault as fault:
+            self._raise(fault)
+            return
+        engine = self._engine
+        while True:
+            if reason is Leave.CODE:
+                engine.invalidate(words[SLOT["fault_address"]], words[SLOT["fault_error"]])
+            words[LEFT], words[END_STEP] = 1, self.clock.steps + 1
+            reason = self._once_with_bus(block) if reason is Leave.MMIO else engine.once(block)
+            if reason not in (Leave.CODE, Leave.MMIO):
+                break
+        self.clock.steps = words[END_STEP] - words[LEFT]
+        self._leave(reason)
+
+    def _once_with_bus(self, block: Block) -> Leave:
+        """One instruction on the Python engine, which can reach the bus."""
+        if self._interpreter is None:
+            self._interpreter = PythonEngine(self.state, self.memory)
+            self._interpreter.on_code_write = self._engine.invalidate
+        interpreter = self._interpreter
+        interpreter.bus = self.bus
+        interpreter.flush_translations()
+        try:
+            return interpreter.once(block)
+        finally:
+            self._engine.flush_translations()
+
+    # --- interrupts and exceptions -----------------------------------------------------------------------------------
+
+    def software_interrupt(self, vector: int, checked: bool = True) -> None:
+        """INT n, INT3, INTO and INT1: rip is behind the instruction; its delivery is the step that it costs."""
+        self._retired = False
+        self._deliver_now(vector, None, software=checked, external=not checked)
+        self.clock.steps -= 1
+
+    def _interrupt(self, vector: int) -> None:
+        """Deliver an external interrupt; a fault on the way becomes an exception."""
+        try:
+            self._deliver_now(vector, None, external=True)
+        except GuestFault as fault:
+            self._raise(fault)
+
+    def _raise(self, fault: GuestFault) -> None:
+        """Deliver an exception, and what goes wrong on its way: #DF, then shutdown (SDM 3A 6.15, #DF)."""
+        self._retired = False
+        while True:
+            if fault.vector == PAGE_FAULT:
+                self.words[SLOT["cr2"]] = fault.address
+            error = fault.error if fault.vector in WITH_ERROR_CODE else None
+            resume = 0 if fault.vector in TRAPS else F.RF
+            try:
+                self._deliver_now(fault.vector, error, external=True, flags=resume)
+            except GuestFault as second:
+                if fault.vector == DOUBLE_FAULT:
+                    raise Shutdown from None
+                fault = self._combined(fault, second)
+            else:
+                return
+
+    @staticmethod
+    def _combined(first: GuestFault, second: GuestFault) -> GuestFault:
+        serious = first.vector in CONTRIBUTORY and second.vector in CONTRIBUTORY
+        if serious or (first.vector == PAGE_FAULT and second.vector in CONTRIBUTORY | {PAGE_FAULT}):
+            return GuestFault(DOUBLE_FAULT)
+        return second
+
+    def _deliver_now(
+        self, vector: int, error: int | None, *, software: bool = False, external: bool = False, flags: int = 0
+    ) -> None:
+        """One delivery, one step. Raises GuestFault with nothing changed."""
+        words = self.words
+        for name, value in (
+            ("vector", vector), ("error", error or 0), ("has_error", error is not None), ("software", software),
+            ("external", external), ("rip", words[RIP]), ("flags", flags),
+        ):  # fmt: skip
+            words[SLOT[f"int_{name}"]] = value
+        if words[MODE] & M.LMA:
+            if self._engine.micro(self._delivery) is Leave.FAULT:
+                raise GuestFault(*(words[SLOT[f"fault_{n}"]] for n in ("vector", "error", "address")))
+        elif words[MODE] & M.PROTECTED:
+            segments.deliver_protected(self)
+        else:
+            self.unsupported("an interrupt in real mode")
+        self.clock.steps += 1

@@ -1,0 +1,508 @@
+"""The Python engine: the living definition of how µops run.
+
+It needs no compiler, and it is what the C core is held against. A block's µops become a list of (function, operands);
+the functions are made from the effects in `uops` when this module is imported.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from ringzero.cpu import effects, exits, flags
+from ringzero.cpu import mode as M
+from ringzero.cpu.block import NO_PAGE, Block
+from ringzero.cpu.effects import PythonPrinter
+from ringzero.cpu.exits import CLEAN, CODE, FETCH, READ, TABLE, USER, WRITE, Leave
+from ringzero.cpu.faults import GuestFault
+from ringzero.cpu.mmu import Walker
+from ringzero.cpu.state import SEGMENTS, SLOT, State
+from ringzero.cpu.uops import STACK, UOPS
+from ringzero.cpu.interfaces import Memory
+
+M64 = (1 << 64) - 1
+RIP, RFLAGS, RES, AUX, MODE = (SLOT[n] for n in ("rip", "rflags", "res", "aux", "mode"))
+LEFT, END_STEP, RESUME, ATTENTION = (SLOT[n] for n in ("left", "end_step", "resume", "attention"))
+CR0, CPL, EFER = (SLOT[n] for n in ("cr0", "cpl", "efer"))
+_BYTES = {8: struct.Struct("<B"), 16: struct.Struct("<H"), 32: struct.Struct("<I"), 64: struct.Struct("<Q")}
+
+Op = tuple[Callable[..., Any], int, int, int, int, int, int]
+
+
+class _Leaving(Exception):  # noqa: N818
+    """An effect leaves before its instruction."""
+
+    def __init__(self, reason: Leave, address: int = 0, length: int = 0) -> None:
+        super().__init__(reason)
+        self.reason, self.address, self.length = reason, address, length
+
+
+class PythonEngine:
+    """Runs blocks on `state` and `memory`. See `native.NativeEngine` for the same in C."""
+
+    name = "python"
+
+    def __init__(self, state: State, memory: Memory) -> None:
+        self.state, self.memory = state, memory
+        self.walker = Walker(memory)
+        self.walker.on_table = lambda _page: self.protect()  # type: ignore[method-assign]
+        self.R: list[int] = state.unpack()
+        self.blocks: dict[tuple[int, int, int], tuple[Block, list[Op]]] = {}
+        self.pages: dict[int, set[tuple[int, int, int]]] = {}
+        self.entries: dict[tuple[int, int], tuple[Block, list[Op]]] = {}
+        self.readable: tuple[dict[int, int], dict[int, int]] = ({}, {})
+        self.writable: tuple[dict[int, int], dict[int, int]] = ({}, {})
+        self.user = 0
+        self.linear = 0
+        self.bus: Any = None  # set while one instruction runs that may reach beyond RAM
+        self.on_code_write: Callable[[int, int], None] | None = None
+        self.functions = _bind(self)
+
+    # --- translations and blocks -------------------------------------------------------------------------------------
+
+    def flush_translations(self) -> None:
+        """Forget every cached translation: a page table, CR3 or a paging bit changed."""
+        for cache in (*self.readable, *self.writable, self.entries):
+            cache.clear()
+
+    def protect(self) -> None:
+        """Forget cached permission to write: some page's flags were set."""
+        for cache in self.writable:
+            cache.clear()
+
+    def translate(self, linear: int, access: int) -> int:
+        """Physical address; raises GuestFault. Works on the shared state between runs."""
+        return self.walker.translate(self.state.words, linear, access)
+
+    def install(self, block: Block) -> None:
+        """Keep a block until its bytes change."""
+        key = (block.physical, block.linear, block.mode)
+        self.blocks[key] = (block, self.compile(block))
+        for page in self._pages_of(block):
+            self.pages.setdefault(page, set()).add(key)
+            self.memory.page_flags[page] |= CODE
+        self.protect()
+
+    @staticmethod
+    def _pages_of(block: Block) -> list[int]:
+        first = block.physical >> 12
+        return [first] if block.physical2 == NO_PAGE else [first, block.physical2 >> 12]
+
+    def compile(self, block: Block) -> list[Op]:
+        """The µops with their functions in place of their numbers."""
+        functions = self.functions
+        return [(functions[op], d, a, b, s, imm & M64, index) for op, d, a, b, s, index, imm in block.uops]
+
+    def invalidate(self, physical: int, length: int) -> None:
+        """Drop every block that has bytes in [physical, physical + length)."""
+        for page in range(physical >> 12, ((physical + length - 1) >> 12) + 1):
+            for key in sorted(self.pages.get(page, ())):
+                if self._overlaps(self.blocks[key][0], physical, length):
+                    self._drop(key)
+
+    def _overlaps(self, block: Block, physical: int, length: int) -> bool:
+        if block.physical2 == NO_PAGE:
+            return block.physical < physical + length and physical < block.physical + block.length
+        head = 4096 - (block.physical & 0xFFF)
+        return any(
+            start < physical + length and physical < start + size
+            for start, size in ((block.physical, head), (block.physical2, block.length - head))
+        )
+
+    def _drop(self, key: tuple[int, int, int]) -> None:
+        block, _ = self.blocks.pop(key)
+        for page in self._pages_of(block):
+            self.pages[page].discard(key)
+            if not self.pages[page]:
+                self.memory.page_flags[page] &= ~CODE
+        self.entries.clear()
+
+    def flush_blocks(self) -> None:
+        """Drop every block."""
+        for page in self.pages:
+            self.memory.page_flags[page] &= ~CODE
+        self.pages.clear()
+        self.blocks.clear()
+        self.entries.clear()
+
+    def close(self) -> None:
+        self.flush_blocks()
+
+    # --- running -----------------------------------------------------------------------------------------------------
+
+    def run(self) -> Leave:
+        """Run until `left` is used up or something else must be done; see `exits.Leave`."""
+        self._enter()
+        try:
+            while True:
+                entry = self._entry()
+                if entry is None:
+                    return Leave.MISS
+                reason = self._block(*entry)
+                if reason is not None:
+                    return reason
+        except GuestFault as fault:  # of the fetch
+            return self._faulted(fault)
+        finally:
+            self._exit()
+
+    def once(self, block: Block) -> Leave:
+        """Run the first instruction of a block that is not kept."""
+        self._enter()
+        try:
+            return self._block(block, self.compile(block)) or Leave.BUDGET
+        finally:
+            self._exit()
+
+    def micro(self, block: Block) -> Leave:
+        """Run a microprogram to its STOP or a fault; no step is counted."""
+        self._enter()
+        left = self.R[LEFT]
+        rip = self.R[RIP]
+        try:
+            self.R[LEFT] = block.count
+            reason = self._block(block, self.compile(block))
+            assert reason is not None, "a microprogram must end with stop"
+            if reason is not Leave.STOP:
+                self.R[RIP] = rip
+            return reason
+        finally:
+            self.R[LEFT] = left
+            self._exit()
+
+    def _enter(self) -> None:
+        R = self.R
+        R[:] = self.state.unpack()
+        R[RES], R[AUX] = flags.lazy(R[RFLAGS])
+        self.user = R[MODE] & M.CPL == 3
+
+    def _exit(self) -> None:
+        R = self.R
+        R[RFLAGS] = R[RFLAGS] & ~flags.ARITHMETIC | flags.arithmetic(R[RES], R[AUX])
+        R[RES] = R[AUX] = 0
+        self.state.pack(R)
+
+    def _entry(self) -> tuple[Block, list[Op]] | None:
+        """The block at rip in this mode, if there is one and the page may be fetched from."""
+        R = self.R
+        rip, mode = R[RIP], R[MODE]
+        entry = self.entries.get((rip, mode))
+        if entry is None:
+            physical = self._walk(rip, FETCH)
+            entry = self.blocks.get((physical, rip, mode))
+            if entry is None:
+                return None
+            second = entry[0].physical2
+            if second != NO_PAGE and self._walk((rip | 0xFFF) + 1, FETCH) != second:
+                self._drop((physical, rip, mode))
+                return None
+            self.entries[rip, mode] = entry
+        return entry
+
+    def _walk(self, linear: int, access: int, system: bool = False) -> int:
+        if (linear + 0x8000_0000_0000) >> 48 & 0xFFFF:
+            raise GuestFault(13)
+        if self.user and not system:
+            access |= USER
+        return self.walker.translate(self.R, linear, access, system)
+
+    def _block(self, block: Block, ops: list[Op]) -> Leave | None:
+        """Run one block, or as much of it as `left` allows. None: go on at rip."""
+        R = self.R
+        self.linear = block.linear
+        count, left = block.count, R[LEFT]
+        limit = count if left >= count else left
+        R[LEFT] = left - limit
+        at = 0
+        op = ops[0]
+        try:
+            while True:
+                op = ops[at]
+                if op[6] >= limit:
+                    R[RIP] = self._address(block, limit)
+                    return Leave.BUDGET
+                at += 1
+                code = op[0](R, op[1], op[2], op[3], op[4], op[5])
+                if code is not None:
+                    if code >= 0:
+                        return self._ending(code, block, op, limit)
+                    at -= code
+        except GuestFault as fault:
+            self._unwind(block, op[6], limit)
+            return self._faulted(fault)
+        except _Leaving as leaving:
+            self._unwind(block, op[6], limit)
+            R[SLOT["fault_address"]], R[SLOT["fault_error"]] = leaving.address, leaving.length
+            return leaving.reason
+
+    @staticmethod
+    def _address(block: Block, index: int) -> int:
+        mask = M64 if block.mode & M.LONG else 0xFFFF_FFFF
+        return block.linear + block.offsets[index] & mask
+
+    def _unwind(self, block: Block, index: int, limit: int) -> None:
+        """Instruction `index` has not retired: it and those behind it cost nothing."""
+        self.R[LEFT] += limit - index
+        self.R[RIP] = self._address(block, index)
+
+    def _faulted(self, fault: GuestFault) -> Leave:
+        R = self.R
+        R[SLOT["fault_vector"]], R[SLOT["fault_error"]], R[SLOT["fault_address"]] = fault.args
+        return Leave.FAULT
+
+    def _ending(self, code: int, block: Block, op: Op, limit: int) -> Leave | None:
+        R = self.R
+        match code:
+            case effects.TARGET_0:
+                R[RIP] = block.target
+            case effects.TARGET_1:
+                R[RIP] = block.following
+            case effects.GOTO_WINDOW | effects.NEXT_WINDOW:
+                if code == effects.NEXT_WINDOW:
+                    R[RIP] = block.following
+                if R[RFLAGS] & flags.TF or (R[RFLAGS] & flags.IF and R[ATTENTION]):
+                    return Leave.WINDOW
+            case effects.SYSTEM:
+                index = op[6]
+                R[SLOT["exit_imm"]] = op[5]
+                R[SLOT["next_rip"]] = self._address(block, index + 1)
+                self._unwind(block, index, limit)
+                return Leave.SYSTEM
+            case effects.STOP:
+                return Leave.STOP
+        return None
+
+    # --- what effects call -------------------------------------------------------------------------------------------
+
+    def set_mode(self, R: list[int]) -> None:
+        """Recompute the mode word from what it stands for."""
+        R[MODE] = mode_word(R)
+        self.user = R[MODE] & M.CPL == 3
+
+    def probe(self, R: list[int]) -> None:
+        if R[RESUME] != self.linear + 1:
+            raise _Leaving(Leave.PROBE)
+        R[RESUME] = 0
+
+    def load_slow(self, address: int, width: int, scale: int, access: int = READ, system: bool = False) -> int:
+        """A load that no cached translation serves; with WRITE in `access` checked as if it were stored to as well."""
+        size = width >> 3
+        parts = self._parts(address, size, scale, access, system)
+        if access & WRITE:
+            self._check_store(parts)
+        return int.from_bytes(b"".join(self._read(*part) for part in parts), "little")
+
+    def store_slow(self, address: int, width: int, value: int, scale: int, system: bool = False) -> None:
+        """A store that no cached permission serves: all checks first, then all bytes."""
+        parts = self._parts(address, width >> 3, scale, WRITE, system)
+        self._check_store(parts)
+        content = (value & ((1 << width) - 1)).to_bytes(width >> 3, "little")
+        for physical, size in parts:
+            self._write(physical, content[:size])
+            content = content[size:]
+
+    def _parts(self, address: int, size: int, scale: int, access: int, system: bool) -> list[tuple[int, int]]:
+        """Physical pieces (address, size) of a linear range of at most two pages; fills the caches."""
+        last = address + size - 1 & M64
+        for end in (address, last):
+            if (end + 0x8000_0000_0000) >> 48 & 0xFFFF:
+                raise GuestFault(12 if scale & STACK else 13)
+        head = min(size, 4096 - (address & 0xFFF))
+        parts = [(self._translated(address, access, system), head)]
+        if head < size:
+            parts.append((self._translated(address + head & M64, access, system), size - head))
+        for physical, length in parts:
+            if physical + length > self.memory.size and self.bus is None:
+                raise _Leaving(Leave.MMIO)
+        return parts
+
+    def _translated(self, linear: int, access: int, system: bool) -> int:
+        physical = self._walk(linear, access, system)
+        page = physical >> 12
+        if page < self.memory.pages:
+            who = self.user and not system
+            self.readable[who][linear >> 12] = page << 12
+            if access & WRITE and not self.memory.page_flags[page]:
+                self.writable[who][linear >> 12] = page << 12
+        return physical
+
+    def _check_store(self, parts: list[tuple[int, int]]) -> None:
+        """Leave before a store into translated code; with `on_code_write` drop those blocks and go on."""
+        for physical, size in parts:
+            page = physical >> 12
+            if page >= self.memory.pages or not self.memory.page_flags[page] & CODE:
+                continue
+            if self.on_code_write:
+                self.on_code_write(physical, size)
+            elif any(self._overlaps(self.blocks[key][0], physical, size) for key in self.pages.get(page, ())):
+                raise _Leaving(Leave.CODE, physical, size)
+
+    def _read(self, physical: int, size: int) -> bytes:
+        if physical + size <= self.memory.size:
+            return self.memory.ram[physical : physical + size]
+        return int(self.bus.mmio_read(physical, size)).to_bytes(size, "little")
+
+    def _write(self, physical: int, content: bytes) -> None:
+        size = len(content)
+        if physical + size > self.memory.size:
+            self.bus.mmio_write(physical, size, int.from_bytes(content, "little"))
+            return
+        page = physical >> 12
+        marks = self.memory.page_flags[page]
+        self.memory.page_flags[page] = marks & ~CLEAN
+        self.memory.ram[physical : physical + size] = content
+        if marks & TABLE:
+            self.flush_translations()
+
+    def segment(self, segment: int, offset: int, access: int) -> int:
+        """Linear address of an offset in a segment outside 64-bit mode; faults beyond its limit or against its type."""
+        R, name, size = self.R, SEGMENTS[segment], access & 15
+        attr, limit = R[SLOT[f"{name}_attr"]], R[SLOT[f"{name}_limit"]]
+        fault = GuestFault(12 if segment == 2 else 13)
+        if not attr & 0x80:
+            raise fault
+        code, down = attr & 8, attr & 0xC == 4
+        if (access & 16 and (code or not attr & 2)) or (code and not attr & 2):
+            raise fault
+        end = offset + max(size, 1) - 1
+        top = 0xFFFF_FFFF if attr & 0x400 else 0xFFFF
+        if (down and (offset <= limit or end > top)) or (not down and end > limit):
+            raise fault
+        return R[SLOT[f"{name}_base"]] + offset & 0xFFFF_FFFF
+
+
+def mode_word(words: Sequence[int]) -> int:
+    """The mode word that a state's segments, control registers, CPL and RFLAGS make; see `mode`."""
+    cs, ss, efer = words[SLOT["cs_attr"]], words[SLOT["ss_attr"]], words[EFER]
+    mode = words[CPL]
+    if efer & exits.EFER_LMA:
+        mode |= M.LMA | (M.LONG if cs & 0x200 else 0)
+    if not mode & M.LONG:
+        mode |= M.BIG if cs & 0x400 else 0
+        mode |= M.STACK_BIG if ss & 0x400 else 0
+        for name in ("es", "cs", "ss", "ds"):
+            flat = words[SLOT[f"{name}_base"]] == 0 and words[SLOT[f"{name}_limit"]] == 0xFFFF_FFFF
+            if not flat or not words[SLOT[f"{name}_attr"]] & 0x80:
+                mode |= M.SEGMENTED
+    if words[CR0] & exits.CR0_PE:
+        mode |= M.PROTECTED
+    if words[CPL] == 3 and words[CR0] & exits.CR0_AM and words[RFLAGS] & flags.AC:
+        mode |= M.ALIGN
+    return mode
+
+
+def _sdiv(width: int) -> tuple[Callable[..., int], Callable[..., int]]:
+    """Signed quotient of high:low by a divisor, and whether it faults (SDM 2A, IDIV)."""
+    top, mask = 1 << (width - 1), (1 << width) - 1
+
+    def parts(high: int, low: int, divisor: int) -> tuple[int, int]:
+        dividend = high << width | low
+        if high & top:
+            dividend -= 1 << (2 * width)
+        return dividend, divisor - (1 << width) if divisor & top else divisor
+
+    def quotient(high: int, low: int, divisor: int) -> int:
+        x, y = parts(high, low, divisor)
+        q = abs(x) // abs(y)
+        return (-q if (x < 0) != (y < 0) else q) & M64
+
+    def faults(high: int, low: int, divisor: int) -> bool:
+        x, y = parts(high, low, divisor)
+        if y == 0:
+            return True
+        q = abs(x) // abs(y)
+        return q > (top if (x < 0) != (y < 0) else top - 1)
+
+    return quotient, faults
+
+
+def _mulhs(x: int, y: int) -> int:
+    signed = [v - (1 << 64) if v >> 63 else v for v in (x, y)]
+    return (signed[0] * signed[1] >> 64) & M64
+
+
+def _sar(x: int, count: int) -> int:
+    return ((x - (1 << 64) if x >> 63 else x) >> count) & M64
+
+
+def _environment(engine: PythonEngine) -> dict[str, Any]:
+    """The names that printed effects call."""
+
+    def fault(vector: int, error: int) -> None:
+        raise GuestFault(vector, error)
+
+    def set_flags(R: list[int], value: int) -> None:
+        R[RFLAGS] = (value & ~flags.ARITHMETIC & 0xFFFF_FFFF) | flags.FIXED
+        R[RES], R[AUX] = flags.lazy(value)
+        if R[CPL] == 3:
+            R[MODE] = mode_word(R)
+
+    names: dict[str, Any] = {
+        "RIP": RIP, "FAULT": fault, "SET_FLAGS": set_flags, "SET_MODE": engine.set_mode, "PROBE": engine.probe,
+        "SEGMENT": engine.segment, "PARITY_TABLE": flags.PARITY, "MULHS": _mulhs, "SAR": _sar,
+        "FLAGS": lambda R: R[RFLAGS] & ~flags.ARITHMETIC | flags.arithmetic(R[RES], R[AUX]),
+        "STEP": lambda R: R[END_STEP] - R[LEFT] & M64,
+        "MULHU": lambda x, y: x * y >> 64, "UDIV": lambda h, l, v: (h << 64 | l) // v,  # noqa: E741
+        "BSWAP64": lambda x: int.from_bytes(x.to_bytes(8, "little"), "big"),
+        "CTZ": lambda x: (x & -x).bit_length() - 1 if x else 64, "CLZ": lambda x: 64 - x.bit_length(),
+        "POPCNT": lambda x: x.bit_count(),
+    }  # fmt: skip
+    for width in (8, 16, 32, 64):
+        names[f"SDIV{width}"], names[f"SDIV_FAULTS{width}"] = _sdiv(width)
+        names |= _memory_functions(engine, width)
+    return names
+
+
+def _memory_functions(engine: PythonEngine, width: int) -> dict[str, Callable[..., Any]]:
+    """LOAD, LOADW, STORE and their supervisor twins for one width."""
+    ram, unpack, pack = engine.memory.ram, _BYTES[width].unpack_from, _BYTES[width].pack_into
+    last, mask = 4096 - (width >> 3), (1 << width) - 1
+    readable, writable = engine.readable, engine.writable
+
+    def load(address: int, scale: int) -> int:
+        base = readable[engine.user].get(address >> 12)
+        if base is None or address & 0xFFF > last:
+            return engine.load_slow(address, width, scale)
+        return unpack(ram, base + (address & 0xFFF))[0]  # type: ignore[no-any-return]
+
+    def store(address: int, value: int, scale: int) -> None:
+        base = writable[engine.user].get(address >> 12)
+        if base is None or address & 0xFFF > last:
+            engine.store_slow(address, width, value, scale)
+        else:
+            pack(ram, base + (address & 0xFFF), value & mask)
+
+    return {
+        f"LOAD{width}": load,
+        f"STORE{width}": store,
+        f"LOADW{width}": lambda address, scale: engine.load_slow(address, width, scale, WRITE),
+        f"LOADS{width}": lambda address, scale: engine.load_slow(address, width, scale, READ, True),
+        f"LOADWS{width}": lambda address, scale: engine.load_slow(address, width, scale, WRITE, True),
+        f"STORES{width}": lambda address, value, scale: engine.store_slow(address, width, value, scale, True),
+    }
+
+
+def _source() -> str:
+    """A function for each µop, `u<number>(R, d, a, b, s, i)`."""
+    fields = {"A": "R[a]", "B": "R[b]", "D": "R[d]", "S": "R[s]", "I": "i", "scale": "s",
+              "RES": f"R[{RES}]", "AUX": f"R[{AUX}]"}  # fmt: skip
+    printer = PythonPrinter(fields, lambda name: f"R[{SLOT[name]}]")
+    lines = []
+    for uop in UOPS:
+        lines.append(f"def u{uop.number}(R, d, a, b, s, i):")
+        lines += printer.lines(uop) or ["    pass"]
+    return "\n".join(lines)
+
+
+_CODE: Any = None
+
+
+def _bind(engine: PythonEngine) -> list[Callable[..., Any]]:
+    """The µops' functions for one engine, whose memory and state they close over."""
+    global _CODE
+    if _CODE is None:
+        _CODE = compile(_source(), "<effects of the µops>", "exec")
+    names = _environment(engine)
+    exec(_CODE, names)  # noqa: S102 - our own text, made from the list of µops
+    return [names[f"u{uop.number}"] for uop in UOPS]

@@ -1,0 +1,416 @@
+"""Segment registers, descriptor tables and far transfers, for the driver (SDM 3A 3.4, 6.8; SDM 2, MOV, JMP, CALL, RET).
+
+Rare in long mode, so told in Python. Call gates and task gates are refused as a processor refuses a wrong type.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ringzero.cpu import flags as F
+from ringzero.cpu.exits import EFER_LMA
+from ringzero.cpu.faults import GuestFault
+from ringzero.cpu.state import SEGMENTS, SLOT
+from ringzero.isa.names import ES, DS, FS, GP, GS, NP, RSP, SS, STACK_FAULT, TS
+
+if TYPE_CHECKING:
+    from ringzero.cpu.cpu import Cpu
+
+M32 = 0xFFFF_FFFF
+M64 = (1 << 64) - 1
+PRESENT, CODE_OR_DATA, IS_CODE, CONFORMING, WRITABLE = 0x80, 0x10, 8, 4, 2
+LONG_CODE, BIG = 0x200, 0x400
+
+
+@dataclass(frozen=True)
+class Descriptor:
+    """A descriptor, unpacked, and where it stands. `attr` as in a segment's slot; `limit` in bytes."""
+
+    word: int
+    address: int
+    high: int = 0  # bits 63..32 of the base of a 16-byte system descriptor
+
+    @property
+    def attr(self) -> int:
+        return self.word >> 40 & 0xFF | self.word >> 44 & 0xF00
+
+    @property
+    def base(self) -> int:
+        return self.word >> 16 & 0xFF_FFFF | self.word >> 32 & 0xFF00_0000 | self.high << 32
+
+    @property
+    def limit(self) -> int:
+        raw = self.word & 0xFFFF | self.word >> 32 & 0xF0000
+        return raw << 12 | 0xFFF if self.attr & 0x800 else raw
+
+    @property
+    def dpl(self) -> int:
+        return self.attr >> 5 & 3
+
+    @property
+    def is_code(self) -> bool:
+        return self.attr & (CODE_OR_DATA | IS_CODE) == CODE_OR_DATA | IS_CODE
+
+    @property
+    def is_data(self) -> bool:
+        return self.attr & (CODE_OR_DATA | IS_CODE) == CODE_OR_DATA
+
+
+def fetch(cpu: Cpu, selector: int, vector: int = GP, size: int = 8) -> Descriptor:
+    """The descriptor that a selector names; `vector`(selector) beyond its table's limit."""
+    table = "ldtr" if selector & 4 else "gdtr"
+    words, index = cpu.words, selector & 0xFFF8
+    if selector & 4 and not words[SLOT["ldtr_attr"]] & PRESENT:
+        raise GuestFault(vector, selector & 0xFFFC)
+    if index + size - 1 > words[SLOT[f"{table}_limit"]]:
+        raise GuestFault(vector, selector & 0xFFFC)
+    address = words[SLOT[f"{table}_base"]] + index & M64
+    word = cpu.load(address, 8, system=True)
+    high = cpu.load(address + 8, 8, system=True) if size == 16 else 0
+    if high >> 40 & 0x1F:
+        raise GuestFault(vector, selector & 0xFFFC)
+    return Descriptor(word, address, high & M32)
+
+
+def put(cpu: Cpu, name: str, selector: int, descriptor: Descriptor) -> None:
+    """Fill a segment register, and set the descriptor's accessed bit."""
+    if descriptor.attr & CODE_OR_DATA and not descriptor.attr & 1:
+        cpu.store(descriptor.address + 5, 1, descriptor.word >> 40 & 0xFF | 1, system=True)
+    words = cpu.words
+    words[SLOT[f"{name}_selector"]] = selector
+    words[SLOT[f"{name}_base"]] = descriptor.base
+    words[SLOT[f"{name}_limit"]] = descriptor.limit
+    words[SLOT[f"{name}_attr"]] = descriptor.attr | (1 if descriptor.attr & CODE_OR_DATA else 0)
+
+
+def put_null(cpu: Cpu, name: str, selector: int) -> None:
+    for field, value in (("selector", selector), ("base", 0), ("limit", 0), ("attr", 0)):
+        cpu.words[SLOT[f"{name}_{field}"]] = value
+
+
+def data_segment(cpu: Cpu, number: int, selector: int) -> Descriptor | None:
+    """Check a load of ES, DS, FS, GS or SS (SDM 2B, MOV); None for a null selector."""
+    cpl, rpl, error = cpu.words[SLOT["cpl"]], selector & 3, selector & 0xFFFC
+    if number == SS:
+        return stack_segment(cpu, selector, cpl)
+    if not error:
+        return None
+    found = fetch(cpu, selector)
+    readable = found.is_data or (found.is_code and found.attr & WRITABLE)
+    conforming = found.is_code and found.attr & CONFORMING
+    if not readable or (not conforming and max(rpl, cpl) > found.dpl):
+        raise GuestFault(GP, error)
+    if not found.attr & PRESENT:
+        raise GuestFault(NP, error)
+    return found
+
+
+def stack_segment(cpu: Cpu, selector: int, cpl: int, vector: int = GP) -> Descriptor | None:
+    """Check a load of SS for code at `cpl`; None for the null selector that 64-bit code inside CPL 3 may have."""
+    error = selector & 0xFFFC
+    if not error:
+        if cpu.long_code and cpl < 3 and selector & 3 == cpl:
+            return None
+        raise GuestFault(vector, 0)
+    found = fetch(cpu, selector, vector)
+    if selector & 3 != cpl or found.dpl != cpl or not found.is_data or not found.attr & WRITABLE:
+        raise GuestFault(vector, error)
+    if not found.attr & PRESENT:
+        raise GuestFault(STACK_FAULT, error)
+    return found
+
+
+def load_segment(cpu: Cpu, number: int, slot: int, popped: int = 0) -> None:
+    """MOV or POP to a segment register; `popped` bytes leave the stack. A load of SS holds interrupts off for one step."""
+    selector, name = cpu.words[slot] & 0xFFFF, SEGMENTS[number]
+    descriptor = data_segment(cpu, number, selector)
+    if descriptor is None:
+        put_null(cpu, name, selector)
+    else:
+        put(cpu, name, selector, descriptor)
+    if popped:
+        set_stack(cpu, stack_pointer(cpu) + popped)
+    if number == SS:
+        cpu.words[SLOT["shadow"]] = cpu.clock.steps + 1
+    cpu.update_mode()
+
+
+def linear(cpu: Cpu, segment: int, offset: int, size: int, write: bool = False) -> int:
+    """Linear address of an offset in a segment, checked as the mode asks."""
+    words, name = cpu.words, SEGMENTS[segment]
+    base = words[SLOT[f"{name}_base"]]
+    if cpu.long_code:
+        return (base if segment in (FS, GS) else 0) + offset & M64
+    attr, limit = words[SLOT[f"{name}_attr"]], words[SLOT[f"{name}_limit"]]
+    fault = GuestFault(STACK_FAULT if segment == SS else GP)
+    if not attr & PRESENT or (write and (attr & IS_CODE or not attr & WRITABLE)):
+        raise fault
+    end, down = offset + size - 1, attr & 0xC == 4
+    if (down and (offset <= limit or end > (M32 if attr & BIG else 0xFFFF))) or (not down and end > limit):
+        raise fault
+    return base + offset & M32
+
+
+# --- the stack, for far transfers ----------------------------------------------------------------------------------------
+
+
+def stack_mask(cpu: Cpu) -> int:
+    if cpu.long_code:
+        return M64
+    return M32 if cpu.words[SLOT["ss_attr"]] & BIG else 0xFFFF
+
+
+def stack_pointer(cpu: Cpu) -> int:
+    return cpu.words[RSP] & stack_mask(cpu)
+
+
+def set_stack(cpu: Cpu, value: int) -> None:
+    mask = stack_mask(cpu)
+    keep = cpu.words[RSP] & ~0xFFFF if mask == 0xFFFF else 0
+    cpu.words[RSP] = keep | value & mask
+
+
+def push_all(cpu: Cpu, values: tuple[int, ...], size: int) -> None:
+    """Push several words of `size` bytes, or fault with none pushed."""
+    top, mask = stack_pointer(cpu), stack_mask(cpu)
+    places = [linear(cpu, SS, top - size * (n + 1) & mask, size, True) for n in range(len(values))]
+    for place in places:
+        cpu.probe_store(place, size)
+    for place, value in zip(places, values, strict=True):
+        cpu.store(place, size, value & ((1 << 8 * size) - 1))
+    set_stack(cpu, top - size * len(values))
+
+
+def read_stack(cpu: Cpu, count: int, size: int) -> list[int]:
+    """The topmost words of `size` bytes, without popping them."""
+    top, mask = stack_pointer(cpu), stack_mask(cpu)
+    return [cpu.load(linear(cpu, SS, top + size * n & mask, size), size) for n in range(count)]
+
+
+# --- far transfers -------------------------------------------------------------------------------------------------------
+
+
+def _code_for_jump(cpu: Cpu, selector: int, offset: int) -> Descriptor:
+    """Check the target of a direct far jump or call: it keeps CPL."""
+    cpl, error = cpu.words[SLOT["cpl"]], selector & 0xFFFC
+    if not error:
+        raise GuestFault(GP, 0)
+    found = fetch(cpu, selector)
+    if not found.is_code:
+        raise GuestFault(GP, error)
+    if found.attr & CONFORMING:
+        allowed = found.dpl <= cpl
+    else:
+        allowed = found.dpl == cpl and selector & 3 <= cpl
+    if not allowed:
+        raise GuestFault(GP, error)
+    _check_code(cpu, found, offset, error)
+    return found
+
+
+def _check_code(cpu: Cpu, found: Descriptor, offset: int, error: int) -> None:
+    """Present, sensible L and D bits, and a target within the segment."""
+    lma = cpu.words[SLOT["efer"]] & EFER_LMA
+    long = lma and found.attr & LONG_CODE
+    if long and found.attr & BIG:
+        raise GuestFault(GP, error)
+    if not found.attr & PRESENT:
+        raise GuestFault(NP, error)
+    if (long and (offset + 0x8000_0000_0000) >> 48 & 0xFFFF) or (not long and offset > found.limit):
+        raise GuestFault(GP, 0)
+
+
+def _enter_code(cpu: Cpu, selector: int, found: Descriptor, offset: int, cpl: int) -> None:
+    put(cpu, "cs", selector & 0xFFFC | cpl, found)
+    cpu.words[SLOT["cpl"]] = cpl
+    cpu.words[SLOT["rip"]] = offset
+    cpu.update_mode()
+
+
+def far_jump(cpu: Cpu, selector_slot: int, offset_slot: int) -> None:
+    selector, offset = cpu.words[selector_slot] & 0xFFFF, cpu.words[offset_slot]
+    found = _code_for_jump(cpu, selector, offset)
+    _enter_code(cpu, selector, found, offset, cpu.words[SLOT["cpl"]])
+
+
+def far_call(cpu: Cpu, selector_slot: int, offset_slot: int, size: int) -> None:
+    selector, offset = cpu.words[selector_slot] & 0xFFFF, cpu.words[offset_slot]
+    found = _code_for_jump(cpu, selector, offset)
+    push_all(cpu, (cpu.words[SLOT["cs_selector"]], cpu.words[SLOT["rip"]]), size)
+    _enter_code(cpu, selector, found, offset, cpu.words[SLOT["cpl"]])
+
+
+def _code_for_return(cpu: Cpu, selector: int, offset: int) -> Descriptor:
+    cpl, rpl, error = cpu.words[SLOT["cpl"]], selector & 3, selector & 0xFFFC
+    if not error:
+        raise GuestFault(GP, 0)
+    found = fetch(cpu, selector)
+    wrong_level = found.dpl > rpl if found.attr & CONFORMING else found.dpl != rpl
+    if not found.is_code or rpl < cpl or wrong_level:
+        raise GuestFault(GP, error)
+    _check_code(cpu, found, offset, error)
+    return found
+
+
+def _to_outer(cpu: Cpu, selector: int, found: Descriptor, offset: int, stack: tuple[int, int], extra: int) -> None:
+    """The second half of a return to an outer level: its stack, and no segment of an inner level left."""
+    rpl = selector & 3
+    stack_offset, stack_selector = stack
+    was_long, long = cpu.long_code, found.attr & LONG_CODE
+    if stack_selector & 0xFFFC or not (was_long and long and rpl < 3):
+        descriptor = stack_segment(cpu, stack_selector, rpl)
+    else:
+        descriptor = None
+    _enter_code(cpu, selector, found, offset, rpl)
+    if descriptor is None:
+        put_null(cpu, "ss", stack_selector)
+    else:
+        put(cpu, "ss", stack_selector, descriptor)
+    cpu.update_mode()
+    set_stack(cpu, stack_offset + extra)
+    for number in (ES, DS, FS, GS):
+        attr = cpu.words[SLOT[f"{SEGMENTS[number]}_attr"]]
+        if attr & 0xC != 0xC and attr >> 5 & 3 < rpl:
+            put_null(cpu, SEGMENTS[number], 0)
+
+
+def far_return(cpu: Cpu, size: int, extra: int) -> None:
+    offset, selector = read_stack(cpu, 2, size)
+    selector &= 0xFFFF
+    found = _code_for_return(cpu, selector, offset)
+    if selector & 3 == cpu.words[SLOT["cpl"]]:
+        set_stack(cpu, stack_pointer(cpu) + 2 * size + extra)
+        _enter_code(cpu, selector, found, offset, selector & 3)
+        return
+    skipped = -(-extra // size)
+    words = read_stack(cpu, 4 + skipped, size)[2 + skipped :]
+    _to_outer(cpu, selector, found, offset, (words[0], words[1] & 0xFFFF), extra)
+
+
+def interrupt_return(cpu: Cpu, size: int) -> None:
+    """IRET and IRETD; IRETQ is microcode. In long mode SS:RSP is popped only when the level changes (SDM 2A, IRET)."""
+    if cpu.words[SLOT["rflags"]] & F.NT:
+        if cpu.words[SLOT["efer"]] & EFER_LMA:
+            raise GuestFault(GP, 0)
+        cpu.unsupported("a return to a nested task")
+    offset, selector, flags = read_stack(cpu, 3, size)
+    selector &= 0xFFFF
+    found = _code_for_return(cpu, selector, offset)
+    cpl = cpu.words[SLOT["cpl"]]
+    mask = F.ARITHMETIC | F.TF | F.DF | F.NT | ((F.RF | F.AC | F.ID) if size > 2 else 0)
+    if cpl <= cpu.words[SLOT["rflags"]] >> 12 & 3:
+        mask |= F.IF
+    if cpl == 0:
+        mask |= F.IOPL
+    if selector & 3 == cpl:
+        set_stack(cpu, stack_pointer(cpu) + 3 * size)
+        _enter_code(cpu, selector, found, offset, cpl)
+    else:
+        words = read_stack(cpu, 5, size)
+        _to_outer(cpu, selector, found, offset, (words[3], words[4] & 0xFFFF), 0)
+    cpu.words[SLOT["rflags"]] = cpu.words[SLOT["rflags"]] & ~mask | flags & mask | F.FIXED
+    cpu.words[SLOT["nmi_blocked"]] = 0
+    cpu.update_mode()
+
+
+# --- system segments -----------------------------------------------------------------------------------------------------
+
+
+def _system_segment(cpu: Cpu, selector: int, types: tuple[int, ...]) -> Descriptor:
+    error = selector & 0xFFFC
+    if selector & 4:
+        raise GuestFault(GP, error)
+    found = fetch(cpu, selector, size=16 if cpu.words[SLOT["efer"]] & EFER_LMA else 8)
+    if found.attr & 0x1F not in types:
+        raise GuestFault(GP, error)
+    if not found.attr & PRESENT:
+        raise GuestFault(NP, error)
+    return found
+
+
+def load_ldt(cpu: Cpu, slot: int) -> None:
+    selector = cpu.words[slot] & 0xFFFF
+    if selector & 0xFFFC:
+        put(cpu, "ldtr", selector, _system_segment(cpu, selector, (2,)))
+    else:
+        put_null(cpu, "ldtr", selector)
+
+
+def load_task(cpu: Cpu, slot: int) -> None:
+    """LTR marks the TSS busy in its descriptor (SDM 2A, LTR)."""
+    selector = cpu.words[slot] & 0xFFFF
+    if not selector & 0xFFFC:
+        raise GuestFault(GP, 0)
+    found = _system_segment(cpu, selector, (9,))
+    cpu.store(found.address + 5, 1, found.word >> 40 & 0xFF | 2, system=True)
+    put(cpu, "tr", selector, found)
+    cpu.words[SLOT["tr_attr"]] = found.attr | 2
+
+
+# --- delivery outside long mode ------------------------------------------------------------------------------------------
+
+
+def deliver_protected(cpu: Cpu) -> None:
+    """Deliver int_vector through a 32-bit IDT (SDM 3A 6.12.1). Raises GuestFault with nothing changed."""
+    words = cpu.words
+    vector, external, cpl = words[SLOT["int_vector"]], words[SLOT["int_external"]], words[SLOT["cpl"]]
+    error = vector * 8 + 2 | external
+    if vector * 8 + 7 > words[SLOT["idtr_limit"]]:
+        raise GuestFault(GP, error)
+    gate = cpu.load(words[SLOT["idtr_base"]] + vector * 8 & M32, 8, system=True)
+    kind = gate >> 40 & 0x1F
+    if kind not in (0x6, 0x7, 0xE, 0xF) or (words[SLOT["int_software"]] and gate >> 45 & 3 < cpl):
+        raise GuestFault(GP, error)
+    if not gate >> 47 & 1:
+        raise GuestFault(NP, error)
+    selector = gate >> 16 & 0xFFFF
+    if not selector & 0xFFFC:
+        raise GuestFault(GP, external)
+    error = selector & 0xFFFC | external
+    found = fetch(cpu, selector)
+    if not found.is_code or found.dpl > cpl:
+        raise GuestFault(GP, error)
+    if not found.attr & PRESENT:
+        raise GuestFault(NP, error)
+    size = 4 if kind & 8 else 2
+    offset = gate & 0xFFFF | (gate >> 32 & 0xFFFF_0000 if size == 4 else 0)
+    if offset > found.limit:
+        raise GuestFault(GP, external)
+    flags = words[SLOT["rflags"]] | words[SLOT["int_flags"]]
+    frame = (flags, words[SLOT["cs_selector"]], words[SLOT["int_rip"]])
+    if words[SLOT["int_has_error"]]:
+        frame += (words[SLOT["int_error"]],)
+    new_cpl = cpl if found.attr & CONFORMING else found.dpl
+    if new_cpl < cpl:
+        frame = (words[SLOT["ss_selector"]], words[RSP], *frame)
+        _switch_stack(cpu, new_cpl, frame, size, external)
+    else:
+        push_all(cpu, frame, size)
+    _enter_code(cpu, selector, found, offset, new_cpl)
+    clear = F.TF | F.NT | F.RF | F.VM | (0 if kind & 1 else F.IF)
+    words[SLOT["rflags"]] &= ~clear
+    cpu.update_mode()
+
+
+def _switch_stack(cpu: Cpu, cpl: int, frame: tuple[int, ...], size: int, external: int) -> None:
+    """Take SS:ESP for an inner level from a 32-bit TSS and push the frame there."""
+    words = cpu.words
+    error = words[SLOT["tr_selector"]] & 0xFFFC | external
+    if cpl * 8 + 9 > words[SLOT["tr_limit"]]:
+        raise GuestFault(TS, error)
+    base = words[SLOT["tr_base"]] + 4 + 8 * cpl
+    top, selector = cpu.load(base & M32, 4, system=True), cpu.load(base + 4 & M32, 2, system=True)
+    found = stack_segment(cpu, selector, cpl, TS)
+    assert found is not None, "outside 64-bit code no null SS passes"
+    saved = {f: words[SLOT[f"ss_{f}"]] for f in ("selector", "base", "limit", "attr")} | {"rsp": words[RSP]}
+    old_cpl = words[SLOT["cpl"]]
+    put(cpu, "ss", selector, found)
+    words[RSP], words[SLOT["cpl"]] = top, cpl
+    try:
+        push_all(cpu, frame, size)
+    except GuestFault:
+        words[RSP], words[SLOT["cpl"]] = saved.pop("rsp"), old_cpl
+        for field, value in saved.items():
+            words[SLOT[f"ss_{field}"]] = value
+        raise

@@ -1,0 +1,331 @@
+"""What the µop loop leaves to Python: instructions too rare or too wide for it.
+
+A handler gets the processor and the constants its lowering gave; slots it is given by number it reads from
+`cpu.words`. When it is called rip is already that of the next instruction, and nothing of this one has been done; if
+it raises GuestFault nothing may have been.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from ringzero.cpu import flags as F
+from ringzero.cpu import segments
+from ringzero.cpu.cpuid import cpuid as cpuid_leaf
+from ringzero.cpu.exits import (
+    CR0_CD, CR0_EM, CR0_ET, CR0_MP, CR0_NE, CR0_NW, CR0_PE, CR0_PG, CR0_TS, CR0_WP, CR0_AM, CR4_PAE, CR4_PGE, CR4_PSE,
+    EFER_LMA, EFER_LME, EFER_NXE, EFER_SCE, PHYSICAL_BITS,
+)  # fmt: skip
+from ringzero.cpu.faults import GuestFault
+from ringzero.cpu.state import SLOT
+from ringzero.isa.names import DB, GP, RAX, RCX, RDI, RDX, RSI, UD
+
+if TYPE_CHECKING:
+    from ringzero.cpu.cpu import Cpu
+
+M32 = 0xFFFF_FFFF
+CR4_TSD, CR4_DE, CR4_MCE, CR4_PCE, CR4_OSFXSR, CR4_OSXMMEXCPT = (1 << n for n in (2, 3, 6, 8, 9, 10))
+CR0_ALL = CR0_PE | CR0_MP | CR0_EM | CR0_TS | CR0_ET | CR0_NE | CR0_WP | CR0_AM | CR0_NW | CR0_CD | CR0_PG
+CR4_ALL = CR4_TSD | CR4_DE | CR4_PSE | CR4_PAE | CR4_MCE | CR4_PGE | CR4_PCE | CR4_OSFXSR | CR4_OSXMMEXCPT
+CR3_RESERVED = ((1 << 64) - 1) & ~((1 << PHYSICAL_BITS) - 1)
+EFER_ALL = EFER_SCE | EFER_LME | EFER_LMA | EFER_NXE
+
+HANDLERS: dict[str, Callable[..., None]] = {
+    "load_segment": segments.load_segment,
+    "far_jump": segments.far_jump,
+    "far_call": segments.far_call,
+    "far_return": segments.far_return,
+    "interrupt_return": segments.interrupt_return,
+    "load_ldt": segments.load_ldt,
+    "load_task": segments.load_task,
+}
+
+
+def handler(function: Callable[..., None]) -> Callable[..., None]:
+    """Register under the function's name."""
+    HANDLERS[function.__name__] = function
+    return function
+
+
+def is_canonical(address: int) -> bool:
+    return ((address + 0x8000_0000_0000) >> 48 & 0xFFFF) == 0
+
+
+# --- interrupts --------------------------------------------------------------------------------------------------------
+
+
+@handler
+def halt(cpu: Cpu) -> None:
+    cpu.words[SLOT["halted"]] = 1
+
+
+@handler
+def software_interrupt(cpu: Cpu, vector: int) -> None:
+    cpu.software_interrupt(vector)
+
+
+@handler
+def int1(cpu: Cpu) -> None:
+    cpu.software_interrupt(DB, checked=False)
+
+
+# --- ports -------------------------------------------------------------------------------------------------------------
+
+
+def _check_port(cpu: Cpu, port: int, size: int) -> None:
+    """CPL > IOPL needs a clear bit for each byte in the TSS's I/O map (SDM 1, 20.5.2)."""
+    words = cpu.words
+    if words[SLOT["cpl"]] <= words[SLOT["rflags"]] >> 12 & 3:
+        return
+    base, limit = words[SLOT["tr_base"]], words[SLOT["tr_limit"]]
+    if not words[SLOT["tr_attr"]] & 0x80 or limit < 0x67:
+        raise GuestFault(GP)
+    at = cpu.load(base + 0x66, 2, system=True) + (port >> 3)
+    if at + 1 > limit:
+        raise GuestFault(GP)
+    if cpu.load(base + at, 2, system=True) >> (port & 7) & ((1 << size) - 1):
+        raise GuestFault(GP)
+
+
+@handler
+def port_in(cpu: Cpu, size: int, port: int | None) -> None:
+    port = cpu.words[RDX] & 0xFFFF if port is None else port
+    _check_port(cpu, port, size)
+    value = cpu.bus.port_read(port, size)
+    mask = (1 << 8 * size) - 1
+    cpu.words[RAX] = value if size == 4 else cpu.words[RAX] & ~mask | value
+
+
+@handler
+def port_out(cpu: Cpu, size: int, port: int | None) -> None:
+    port = cpu.words[RDX] & 0xFFFF if port is None else port
+    _check_port(cpu, port, size)
+    cpu.bus.port_write(port, size, cpu.words[RAX] & ((1 << 8 * size) - 1))
+
+
+def _string_step(cpu: Cpu, register: int, size: int, addrsize: int, repeat: bool, start: int) -> None:
+    """Move the pointer and count one iteration; stay at the instruction while there are more."""
+    words, mask = cpu.words, (1 << 8 * addrsize) - 1
+
+    def put(number: int, value: int) -> None:
+        keep = 0 if addrsize >= 4 else words[number] & ~mask
+        words[number] = keep | value & mask
+
+    put(register, words[register] + (-size if words[SLOT["rflags"]] & F.DF else size))
+    if repeat:
+        put(RCX, words[RCX] - 1)
+        if words[RCX] & mask:
+            words[SLOT["rip"]] = start
+
+
+@handler
+def port_string_in(cpu: Cpu, size: int, addrsize: int, repeat: bool) -> None:
+    words, mask = cpu.words, (1 << 8 * addrsize) - 1
+    if repeat and not words[RCX] & mask:
+        return
+    port = words[RDX] & 0xFFFF
+    _check_port(cpu, port, size)
+    linear = segments.linear(cpu, 0, words[RDI] & mask, size, write=True)
+    cpu.probe_store(linear, size)
+    cpu.store(linear, size, cpu.bus.port_read(port, size))
+    _string_step(cpu, RDI, size, addrsize, repeat, cpu.start_rip)
+
+
+@handler
+def port_string_out(cpu: Cpu, size: int, addrsize: int, repeat: bool, segment: int) -> None:
+    words, mask = cpu.words, (1 << 8 * addrsize) - 1
+    if repeat and not words[RCX] & mask:
+        return
+    port = words[RDX] & 0xFFFF
+    _check_port(cpu, port, size)
+    value = cpu.load(segments.linear(cpu, segment, words[RSI] & mask, size), size)
+    cpu.bus.port_write(port, size, value)
+    _string_step(cpu, RSI, size, addrsize, repeat, cpu.start_rip)
+
+
+# --- control and debug registers ---------------------------------------------------------------------------------------
+
+
+@handler
+def read_control(cpu: Cpu, target: int, number: int) -> None:
+    if number not in (0, 2, 3, 4, 8):
+        raise GuestFault(UD)
+    cpu.words[target] = cpu.words[SLOT[f"cr{number}"]]
+
+
+@handler
+def write_control(cpu: Cpu, number: int, source: int) -> None:
+    value = cpu.words[source]
+    if not cpu.long_code:
+        value &= M32
+    writers = {0: _write_cr0, 2: _write_cr2, 3: _write_cr3, 4: _write_cr4, 8: _write_cr8}
+    if number not in writers:
+        raise GuestFault(UD)
+    writers[number](cpu, value)
+
+
+def _write_cr0(cpu: Cpu, value: int) -> None:
+    """SDM 3A 2.5 and 10.8.5: paging with EFER.LME set activates long mode."""
+    words = cpu.words
+    old, efer = words[SLOT["cr0"]], words[SLOT["efer"]]
+    if value >> 32 or (value & CR0_PG and not value & CR0_PE) or (value & CR0_NW and not value & CR0_CD):
+        raise GuestFault(GP)
+    value = value & CR0_ALL | CR0_ET
+    if value & CR0_PG and not old & CR0_PG:
+        if efer & EFER_LME:
+            if not words[SLOT["cr4"]] & CR4_PAE or words[SLOT["cs_attr"]] & 0x200:
+                raise GuestFault(GP)
+            efer |= EFER_LMA
+        else:
+            cpu.unsupported("paging outside long mode")
+    elif old & CR0_PG and not value & CR0_PG:
+        if cpu.long_code:
+            raise GuestFault(GP)
+        efer &= ~EFER_LMA
+    if old & CR0_PE and not value & CR0_PE:
+        cpu.unsupported("real mode")
+    words[SLOT["cr0"]], words[SLOT["efer"]] = value, efer
+    cpu.context_changed()
+
+
+def _write_cr2(cpu: Cpu, value: int) -> None:
+    cpu.words[SLOT["cr2"]] = value
+
+
+def _write_cr3(cpu: Cpu, value: int) -> None:
+    if value & CR3_RESERVED:
+        raise GuestFault(GP)
+    cpu.words[SLOT["cr3"]] = value
+    cpu.context_changed()
+
+
+def _write_cr4(cpu: Cpu, value: int) -> None:
+    if value & ~CR4_ALL or (cpu.words[SLOT["efer"]] & EFER_LMA and not value & CR4_PAE):
+        raise GuestFault(GP)
+    cpu.words[SLOT["cr4"]] = value
+    cpu.context_changed()
+
+
+def _write_cr8(cpu: Cpu, value: int) -> None:
+    if value > 15:
+        raise GuestFault(GP)
+    cpu.words[SLOT["cr8"]] = value
+
+
+@handler
+def load_machine_status(cpu: Cpu, source: int) -> None:
+    """LMSW changes PE, MP, EM and TS, and cannot clear PE (SDM 2A, LMSW)."""
+    old = cpu.words[SLOT["cr0"]]
+    _write_cr0(cpu, old & ~0xE | cpu.words[source] & 0xF)
+
+
+def _debug_register(cpu: Cpu, number: int) -> int:
+    """DR4 and DR5 are DR6 and DR7 unless CR4.DE (SDM 3B 18.2.2)."""
+    if number in (4, 5):
+        if cpu.words[SLOT["cr4"]] & CR4_DE:
+            raise GuestFault(UD)
+        number += 2
+    if number > 7:
+        raise GuestFault(UD)
+    return SLOT[f"dr{number}"]
+
+
+@handler
+def read_debug(cpu: Cpu, target: int, number: int) -> None:
+    cpu.words[target] = cpu.words[_debug_register(cpu, number)]
+
+
+@handler
+def write_debug(cpu: Cpu, number: int, source: int) -> None:
+    slot, value = _debug_register(cpu, number), cpu.words[source]
+    if not cpu.long_code:
+        value &= M32
+    if slot == SLOT["dr6"]:
+        if value >> 32:
+            raise GuestFault(GP)
+        value = value & 0xE00F | 0xFFFF_0FF0
+    elif slot == SLOT["dr7"]:
+        if value >> 32:
+            raise GuestFault(GP)
+        value = value & 0xFFFF_2FFF | 0x400
+        if value & 0xFF:
+            cpu.unsupported("a hardware breakpoint (DR7)")
+    cpu.words[slot] = value
+
+
+# --- model-specific registers, time and identity -----------------------------------------------------------------------
+
+#: MSR number: the slot that is the whole of it.
+_PLAIN_MSRS = {
+    0x174: "sysenter_cs", 0xC000_0081: "star", 0xC000_0084: "sfmask", 0xC000_0103: "tsc_aux",
+}  # fmt: skip
+#: The same for those that hold a linear address, which must be canonical.
+_ADDRESS_MSRS = {
+    0x175: "sysenter_esp", 0x176: "sysenter_eip", 0xC000_0082: "lstar", 0xC000_0083: "cstar",
+    0xC000_0100: "fs_base", 0xC000_0101: "gs_base", 0xC000_0102: "kernel_gs_base",
+}  # fmt: skip
+_READABLE_MSRS = _PLAIN_MSRS | _ADDRESS_MSRS | {0x1B: "apic_base", 0x277: "pat", 0xC000_0080: "efer"}
+MSR_TSC, MSR_PAT, MSR_EFER = 0x10, 0x277, 0xC000_0080
+
+
+@handler
+def read_msr(cpu: Cpu) -> None:
+    number = cpu.words[RCX] & M32
+    if number == MSR_TSC:
+        value = cpu.time_stamp()
+    elif number in _READABLE_MSRS:
+        value = cpu.words[SLOT[_READABLE_MSRS[number]]]
+    else:
+        raise GuestFault(GP)
+    cpu.words[RAX], cpu.words[RDX] = value & M32, value >> 32
+
+
+@handler
+def write_msr(cpu: Cpu) -> None:
+    words = cpu.words
+    number, value = words[RCX] & M32, words[RDX] << 32 & 0xFFFF_FFFF_0000_0000 | words[RAX] & M32
+    if number in _PLAIN_MSRS:
+        if number in (0xC000_0084, 0xC000_0103) and value >> 32:
+            raise GuestFault(GP)
+        words[SLOT[_PLAIN_MSRS[number]]] = value
+    elif number in _ADDRESS_MSRS:
+        if not is_canonical(value):
+            raise GuestFault(GP)
+        words[SLOT[_ADDRESS_MSRS[number]]] = value
+    elif number == MSR_EFER:
+        _write_efer(cpu, value)
+    elif number == MSR_TSC:
+        words[SLOT["tsc_offset"]] = value - cpu.clock.now & 0xFFFF_FFFF_FFFF_FFFF
+    elif number == MSR_PAT:
+        if any(value >> 8 * n & 0xFF not in (0, 1, 4, 5, 6, 7) for n in range(8)):
+            raise GuestFault(GP)
+        words[SLOT["pat"]] = value
+    else:
+        raise GuestFault(GP)
+
+
+def _write_efer(cpu: Cpu, value: int) -> None:
+    """LME cannot change while paging is on, and LMA is the processor's (SDM 3A 2.2.1, 10.8.5)."""
+    old = cpu.words[SLOT["efer"]]
+    if value & ~EFER_ALL or ((value ^ old) & EFER_LME and cpu.words[SLOT["cr0"]] & CR0_PG):
+        raise GuestFault(GP)
+    cpu.words[SLOT["efer"]] = value & ~EFER_LMA | old & EFER_LMA
+    cpu.context_changed()
+
+
+@handler
+def read_tsc(cpu: Cpu, with_aux: bool) -> None:
+    if cpu.words[SLOT["cr4"]] & CR4_TSD and cpu.words[SLOT["cpl"]]:
+        raise GuestFault(GP)
+    value = cpu.time_stamp()
+    cpu.words[RAX], cpu.words[RDX] = value & M32, value >> 32
+    if with_aux:
+        cpu.words[RCX] = cpu.words[SLOT["tsc_aux"]]
+
+
+@handler
+def cpuid(cpu: Cpu) -> None:
+    words = cpu.words
+    leaf = cpuid_leaf(words[RAX] & M32, words[RCX] & M32)
+    words[RAX], words[3], words[RCX], words[RDX] = leaf
