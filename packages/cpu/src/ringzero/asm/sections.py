@@ -21,7 +21,11 @@ _MASK = (1 << 64) - 1
 
 @dataclass(slots=True)
 class Section:
-    """One section. The bases of its addresses are 2*index (vstart) and 2*index + 1 (start)."""
+    """One section. The bases of its addresses are 2*index (vstart) and 2*index + 1 (start).
+
+    `offset` is the present offset while the passes run, and the section's length afterwards. `physical` is where a
+    loader puts it: `start`, but a section without bytes stays as far from its vstart as the one before it.
+    """
 
     name: str
     index: int
@@ -34,6 +38,7 @@ class Section:
     follows: str = ""
     vfollows: str = ""
     offset: int = 0
+    physical: int = 0
     code: bytearray = field(default_factory=bytearray)
 
     def address(self, offset: int) -> Address:
@@ -218,6 +223,15 @@ class Layout:
         for section in ordered:
             if section.start is None:
                 section.start = section.vstart
+        for section in ordered:
+            section.physical = self._physical(section)
+
+    def _physical(self, section: Section) -> int:
+        if not section.nobits:
+            return section.load
+        below = [s for s in self.progbits if s.offset and s.linked <= section.linked]
+        before = max(below, key=lambda s: s.linked, default=None)
+        return (section.linked + (before.load - before.linked if before else 0)) & _MASK
 
     def _follow(self, section: Section) -> bool:
         """Put the section behind the one that it follows, if that one has its place."""
