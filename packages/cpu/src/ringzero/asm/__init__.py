@@ -12,7 +12,8 @@ from __future__ import annotations
 
 from ringzero.asm.assembly import Assembly, assemble
 from ringzero.asm.diagnostics import AssemblyError
-#from ringzero.asm.disassembler import disassemble
-#from ringzero.asm.image import Image, ImageError
+from ringzero.asm.disassembler import disassemble
+from ringzero.asm.image import Image
+from ringzero.errors import ImageError
 
 __all__ = ["Assembly", "AssemblyError", "Image", "ImageError", "assemble", "disassemble"]
