@@ -61,7 +61,9 @@ def test_bad_usage_is_one_line(
     written = capsys.readouterr()
     assert (status, written.out) == (2, "")
     assert written.err.count("\n") == 1
-    assert written.err.startswith("ringzero: ") or arguments[0] == "asm"  # an assembler's mistakes are file:line: …
+    assert (
+        written.err.startswith("ringzero: ") or arguments[0] == "asm"
+    )  # an assembler's mistakes are file:line: …
     assert named.format(**places) in written.err
 
 
