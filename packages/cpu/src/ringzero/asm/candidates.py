@@ -111,6 +111,7 @@ def _find(mnemonic: str, mode: int, operands: tuple[Operand, ...], opsize: int) 
     if not matches:
         raise _no_combination(mnemonic, mode, operands, rows)
     kept = _settle_size(mnemonic, mode, operands, matches, opsize)
+    kept.sort(key=lambda match: "simm8" not in match[0].operands)  # nasm's choice where both are as long
     return tuple(_candidate(form, size, order, mode, opsize) for form, size, order in kept) + _short_load(
         mnemonic, mode, operands, kept
     )
@@ -161,9 +162,8 @@ def _fits(form: Form, kind: Kind, operand: Operand, size: int, mode: int) -> boo
 def _register_fits(form: Form, kind: Kind, operand: RegOperand, size: int) -> bool:
     register = operand.register
     if kind.place == "fixed":
-        wanted = "sreg" if kind.holds == "sreg" else "gpr"
-        same = register.kind == wanted and register.number == kind.fixed
-        return same and (wanted == "sreg" or register.size == (kind.size or size))
+        same = register.kind == kind.holds and register.number == kind.fixed
+        return same and (kind.holds == "sreg" or register.size == (kind.size or size))
     if kind.holds in ("gpr", "gpr/mem"):
         if register.kind == "high":
             return (kind.size or size) == 1
