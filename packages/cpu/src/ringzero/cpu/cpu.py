@@ -125,6 +125,7 @@ class Cpu:
         self._walker = Walker(memory)
         self._interpreter: PythonEngine | None = None
         self._delivery = self._microprogram(privilege.deliver)
+        self.on_delivery: list[Callable[[int, int | None, int], None]] = []
         self._stop = False
         self._retired = False
         self.start_rip = 0
@@ -337,7 +338,7 @@ class Cpu:
         """Do what the engine left for. `_retired` tells afterwards whether the instruction at rip has."""
         words = self.words
         match reason:
-            case Leave.BUDGET | Leave.WINDOW:
+            case Leave.BUDGET | Leave.WINDOW | Leave.STOP:
                 return
             case Leave.MISS:
                 self._translate_block()
@@ -462,11 +463,11 @@ class Cpu:
     def _deliver_now(
         self, vector: int, error: int | None, *, software: bool = False, external: bool = False, flags: int = 0
     ) -> None:
-        """One delivery, one step. Raises GuestFault with nothing changed."""
-        words = self.words
+        """One delivery, one step; `on_delivery` hears of it. Raises GuestFault with nothing changed."""
+        words, rip = self.words, self.words[RIP]
         for name, value in (
             ("vector", vector), ("error", error or 0), ("has_error", error is not None), ("software", software),
-            ("external", external), ("rip", words[RIP]), ("flags", flags),
+            ("external", external), ("rip", rip), ("flags", flags),
         ):  # fmt: skip
             words[SLOT[f"int_{name}"]] = value
         if words[MODE] & M.LMA:
@@ -477,3 +478,5 @@ class Cpu:
         else:
             self.unsupported("an interrupt in real mode")
         self.clock.steps += 1
+        for listener in self.on_delivery:
+            listener(vector, error, rip)
