@@ -47,6 +47,7 @@ class Uart(Device):
     modem_changes: int = 0
     scratch: int = 0
     received: bytes = b""  # what stands in the receiver, one byte or a FIFO of 16
+    holding: int = 0  # what the receiver's register held last
     coming: bytes = b""  # what is on the line
     timed_out: bool = False
     tx_interrupt: bool = False  # the transmitter became empty, and IIR has not said so yet
@@ -86,16 +87,14 @@ class Uart(Device):
         return -(-baud_clocks * self.host.clock.hz // CRYSTAL)
 
     def _accept(self, byte: int) -> None:
-        """A byte has come in whole."""
-        fifo = self.fcr & 1
-        if len(self.received) < (DEPTH if fifo else 1):
-            self.received += bytes((byte,))
-        else:
+        """A byte has come in whole. A full FIFO keeps its bytes; the single register is overwritten."""
+        full = len(self.received) >= (DEPTH if self.fcr & 1 else 1)
+        if full:
             self.line_errors |= OVERRUN
-            if not fifo:
-                self.received = bytes(
-                    (byte,)
-                )  # the holding register is overwritten, a full FIFO keeps its bytes
+        if not self.fcr & 1:
+            self.received, self.holding = bytes((byte,)), byte
+        elif not full:
+            self.received += bytes((byte,))
         self._arm_timeout()
 
     def _arm_timeout(self) -> None:
@@ -163,9 +162,9 @@ class Uart(Device):
         return {3: self.lcr, 4: self.mcr, 7: self.scratch}[register]
 
     def _take(self) -> int:
-        """RBR: the oldest byte; an empty receiver gives 0."""
+        """RBR: the oldest byte. Without FIFOs an empty one still gives its last byte, an empty FIFO gives 0."""
         if not self.received:
-            return 0
+            return 0 if self.fcr & 1 else self.holding
         byte, self.received = self.received[0], self.received[1:]
         self._arm_timeout()
         return byte
@@ -231,10 +230,8 @@ class Uart(Device):
         self._arm_timeout()
 
     def _modem_control(self, value: int) -> None:
-        """MCR: lines that change in loop-back show in the modem status; RI only when it falls."""
+        """MCR: what loop-back changes on the modem lines shows in the modem status; RI only when it falls."""
         before = self._modem_lines()
         self.mcr = value
         after = self._modem_lines()
-        if value & LOOP:
-            changed = (before ^ after) & 0xB0 | before & ~after & 0x40
-            self.modem_changes |= changed >> 4
+        self.modem_changes |= ((before ^ after) & 0xB0 | before & ~after & 0x40) >> 4
