@@ -8,17 +8,17 @@ from ringzero.errors import StagesError
 from ringzero.machine.stages import StageTracker, parse_stages, read_stages
 
 LIST = """
-[[stage]]
+[[stages]]
 name = "entry"
 title = "the kernel was entered"
 
-[[stage]]
+[[stages]]
 name = "queue"
 title = "a work item ran"
 configs = ["workqueue"]
 symbols = ["work_execute"]
 
-[[stage]]
+[[stages]]
 name = "done"
 title = "all is done"
 
@@ -76,7 +76,7 @@ def test_runs_that_do_not_pass(lines, missing, remark):
 
 
 def test_an_unknown_marker_spoils_a_whole_run():
-    tracker = StageTracker(parse_stages('[[stage]]\nname = "a"'))
+    tracker = StageTracker(parse_stages('[[stages]]\nname = "a"'))
     feed(tracker, "[stage] a", "[stage] b")
     assert tracker.missing is None
     assert not tracker.passed
@@ -96,19 +96,19 @@ def test_a_flood_without_lines_is_bounded():
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", r"no \[\[stage\]\]"),
-        ("[[stage]]", "stage 1: name = None"),
-        ("[[stage]]\nname = 5", "stage 1: name = 5"),
-        ('[[stage]]\nname = "a\\nb"', "is not a line of text"),
-        ('[[stage]]\nname = "a"\ntitle = 1', "title = 1 is not text"),
-        ('[[stage]]\nname = "a"\nsymbol = []', "unknown key 'symbol'"),
-        ('[[stage]]\nname = "a"\nconfigs = "x"', "configs = 'x' is not a list of names"),
-        ('[[stage]]\nname = "a"\n[[stage]]\nname = "a"', "'a' stands there twice"),
-        ("stage = 3", r"no \[\[stage\]\]"),
-        ("stage = [3]", "stage 1: not a table"),
+        ("", r"no \[\[stages\]\]"),
+        ("[[stages]]", "stage 1: name = None"),
+        ("[[stages]]\nname = 5", "stage 1: name = 5"),
+        ('[[stages]]\nname = "a\\nb"', "is not a line of text"),
+        ('[[stages]]\nname = "a"\ntitle = 1', "title = 1 is not text"),
+        ('[[stages]]\nname = "a"\nsymbol = []', "unknown key 'symbol'"),
+        ('[[stages]]\nname = "a"\nconfigs = "x"', "configs = 'x' is not a list of names"),
+        ('[[stages]]\nname = "a"\n[[stages]]\nname = "a"', "'a' stands there twice"),
+        ("stages = 3", r"no \[\[stages\]\]"),
+        ("stages = [3]", "stage 1: not a table"),
         ("thread = 3", "unknown table 'thread'"),
-        ('threads = 3\n[[stage]]\nname = "a"', "threads is not a table"),
-        ("[[stage", "s.toml: "),
+        ('threads = 3\n[[stages]]\nname = "a"', "threads is not a table"),
+        ("[[stages", "s.toml: "),
     ],
 )
 def test_lists_that_cannot_be_used(text, message):

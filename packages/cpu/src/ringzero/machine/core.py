@@ -48,6 +48,16 @@ class Core:
         if self.clock.next_cycle < self._deadline:
             self.cpu.request_stop()
 
+    def _run(self, goal: Goal) -> Stop:
+        """Run until a goal is met or the machine ends."""
+        self._called_stop = False
+        self._watch(goal)
+        try:
+            return self._loop(goal)
+        finally:
+            self._deadline = 0
+            self._unwatch(goal)
+
     def _watch(self, goal: Goal) -> None:
         if goal.address is not None:
             self.cpu.add_probe(goal.address)
@@ -85,6 +95,8 @@ class Core:
                 stop = self._sleep(goal)
             elif exit.reason is ExitReason.SHUTDOWN:
                 stop = self._finish(StopReason.SHUTDOWN, "triple fault")
+            elif exit.reason is ExitReason.UNSUPPORTED:
+                stop = self._stop(StopReason.UNSUPPORTED, f"the guest wants what is not here: {exit.detail}")
             elif exit.reason is ExitReason.PROBE:
                 stop = self._probe(goal)
             if stop is not None:

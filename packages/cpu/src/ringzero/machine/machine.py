@@ -138,12 +138,7 @@ class Machine(Core):
         )
         if until_symbol is not None:
             goal.address, goal.symbol = self.symbol(until_symbol), str(until_symbol)
-        self._called_stop = False
-        self._watch(goal)
-        try:
-            return self._loop(goal)
-        finally:
-            self._unwatch(goal)
+        return self._run(goal)
 
     @property
     def step(self) -> int:

@@ -7,7 +7,6 @@ one line when its version, length, digest or shape is not what is expected; it i
 
 from __future__ import annotations
 
-import os
 import struct
 import zlib
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ringzero.errors import SnapshotError
+from ringzero.files import write_atomic
 from ringzero.machine.codec import decode, encode
 from ringzero.machine.memory import GROUP, MAX_SIZE, PAGE_SHIFT, PAGE_SIZE, ZERO_PAGE, Page, digest
 from ringzero.machine.pages import Tree, empty_tree, with_pages
@@ -61,13 +61,9 @@ class Snapshot:
 
     def save(self, path: str | Path) -> None:
         """Write a file, whole or not at all. Raises SnapshotError when that cannot be done."""
-        target = Path(path)
-        partial = target.with_name(f"{target.name}.{os.getpid()}.partial")
         try:
-            partial.write_bytes(self.to_bytes())
-            partial.replace(target)
+            write_atomic(path, self.to_bytes())
         except OSError as error:
-            partial.unlink(missing_ok=True)
             raise SnapshotError(f"{path}: cannot be written: {error.strerror}") from None
 
     @classmethod

@@ -63,7 +63,7 @@ def _texts(row: dict[str, Any], key: str, where: str) -> tuple[str, ...]:
 
 def _row(row: object, where: str) -> Stage:
     if not isinstance(row, dict):
-        raise StagesError(f"{where}: not a table; write [[stage]] with name = and title =")
+        raise StagesError(f"{where}: not a table; write [[stages]] with name = and title =")
     unknown = sorted(set(row) - {"name", "title", "configs", "symbols"})
     if unknown:
         raise StagesError(f"{where}: unknown key {unknown[0]!r}; name, title, configs and symbols are known")
@@ -81,12 +81,12 @@ def parse_stages(text: str, source: str = "stages.toml") -> StageList:
         content = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise StagesError(f"{source}: {error}") from None
-    unknown = sorted(set(content) - {"stage", "threads"})
+    unknown = sorted(set(content) - {"stages", "threads"})
     if unknown:
-        raise StagesError(f"{source}: unknown table {unknown[0]!r}; [[stage]] and [threads] are known")
-    rows, threads = content.get("stage", []), content.get("threads", {})
+        raise StagesError(f"{source}: unknown table {unknown[0]!r}; [[stages]] and [threads] are known")
+    rows, threads = content.get("stages", []), content.get("threads", {})
     if not isinstance(rows, list) or not rows:
-        raise StagesError(f"{source}: no [[stage]] in it; each has a name and a title")
+        raise StagesError(f"{source}: no [[stages]] in it; each has a name and a title")
     if not isinstance(threads, dict):
         raise StagesError(f"{source}: threads is not a table")
     stages = tuple(_row(row, f"{source}: stage {number}") for number, row in enumerate(rows, 1))

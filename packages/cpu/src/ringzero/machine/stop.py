@@ -16,6 +16,7 @@ class StopReason(Enum):
     EXIT = "exit"  # the guest wrote to the debug exit
     RESET = "reset"  # the guest reset the machine (port 92, port 64)
     SHUTDOWN = "shutdown"  # triple fault
+    UNSUPPORTED = "unsupported"  # the guest wants something of the architecture that is not here
     HALTED = "halted"  # HLT, and nothing can ever wake it
     LIMIT = "limit"  # max_steps
     CALLBACK = "callback"  # a probe's or a listener's callback asked for it
@@ -35,7 +36,13 @@ class Stop:
     @property
     def ended(self) -> bool:
         """The machine cannot go on."""
-        return self.reason in (StopReason.EXIT, StopReason.RESET, StopReason.SHUTDOWN, StopReason.HALTED)
+        return self.reason in (
+            StopReason.EXIT,
+            StopReason.RESET,
+            StopReason.SHUTDOWN,
+            StopReason.HALTED,
+            StopReason.UNSUPPORTED,
+        )
 
     @property
     def exit_status(self) -> int | None:
