@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Set
+from collections.abc import Callable, Iterator, Set
 
 from ringzero.cpu import mode as M
 from ringzero.cpu.block import NO_PAGE, Block
@@ -16,6 +16,7 @@ from ringzero.isa.names import GP, UD
 from ringzero.isa.operands import operands_of
 
 LIMIT = 64  # instructions in a block at most
+CHUNK = 6  # instructions decoded at a time
 PAGE = 4096
 Fetch = Callable[[int], int]
 Decode = Callable[..., list[R.RecordTuple]]
@@ -34,43 +35,48 @@ class Lowerer:
         when it is reached. Bytes that are no instruction become a µop that raises #UD.
         """
         physical = fetch(linear)
-        records, second = self._records(linear, physical, mode, fetch, limit)
+        code, second = self._bytes(linear, physical, mode, fetch)
         builder = Builder(mode, self.systems)
         offsets = [0]
-        for index, record in enumerate(records):
+        for index, record in enumerate(self._records(code, mode, limit)):
             rip = linear + offsets[-1]
-            if index and (rip in self.probes or _alone(record)):
-                break
+            if index and (rip in self.probes or record[R.FORM] == R.INVALID_FORM or _alone(record)):
+                break  # bytes that are no instruction may go on, or never be reached: they get a block of their own
             if rip in self.probes:
                 builder.emit("probe")
             self._lower(builder, record, rip, index)
             offsets.append(offsets[-1] + record[R.LENGTH])
-            if builder.ended or _alone(record):
+            if builder.ended or second != NO_PAGE or _alone(record):
                 break
         if not builder.ended:
             builder.next()
         return Block(linear, physical, second, mode, len(offsets) - 1, builder.uops, offsets, builder.target)
 
-    def _records(
-        self, linear: int, physical: int, mode: int, fetch: Fetch, limit: int
-    ) -> tuple[list[R.RecordTuple], int]:
-        """Decoded instructions up to the page's end; a first one that crosses it alone, with its second page."""
-        if physical >= self.memory.size:
+    def _bytes(self, linear: int, physical: int, mode: int, fetch: Fetch) -> tuple[bytes, int]:
+        """Code up to the page's end; if its first instruction goes on, with what follows on the second page."""
+        size = self.memory.size
+        if physical >= size:
             raise GuestFault(UD)  # nothing answers a fetch there but ones, and FF FF is no instruction
         room = PAGE - (physical & (PAGE - 1))
-        code = bytes(self.memory.ram[physical : physical + min(room, 15 * limit)])
-        bits = M.code_bits(mode)
-        records = self.decode(code, bits, limit=limit)
-        if len(records) > 1 and records[-1][R.FORM] == R.INVALID_FORM:
-            # Its bytes may go on, or it may never be reached: leave it to a block of its own.
-            records = records[: next(i for i, r in enumerate(records) if r[R.FORM] == R.INVALID_FORM) or 1]
-        if records[0][R.FORM] != R.INVALID_FORM or records[0][R.IMM] != R.TRUNCATED:
-            return records, NO_PAGE
+        code = bytes(self.memory.ram[physical : physical + room])
+        if room >= R.MAX_LENGTH:
+            return code, NO_PAGE
+        first = self.decode(code, M.code_bits(mode), limit=1)[0]
+        if first[R.FORM] != R.INVALID_FORM or first[R.IMM] != R.TRUNCATED:
+            return code, NO_PAGE
         second = fetch((linear | (PAGE - 1)) + 1)
-        if second >= self.memory.size:
+        if second >= size:
             raise GuestFault(UD)
-        code = code[-room:] + bytes(self.memory.ram[second : second + 15])
-        return self.decode(code[: R.MAX_LENGTH + 1], bits, limit=1), second
+        return code + bytes(self.memory.ram[second : second + R.MAX_LENGTH]), second
+
+    def _records(self, code: bytes, mode: int, limit: int) -> Iterator[R.RecordTuple]:
+        """Instructions one after the other, decoded a few at a time: a block seldom needs many."""
+        bits, at = M.code_bits(mode), 0
+        while limit > 0 and at < len(code):
+            for record in self.decode(code[at : at + CHUNK * R.MAX_LENGTH], bits, limit=min(CHUNK, limit)):
+                yield record
+                at += record[R.LENGTH]
+                limit -= 1
 
     def _lower(self, b: Builder, record: R.RecordTuple, rip: int, index: int) -> None:
         if record[R.FORM] == R.INVALID_FORM:
