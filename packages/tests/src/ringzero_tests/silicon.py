@@ -1,8 +1,8 @@
 """The host's own processor as the judge of user-mode, 64-bit instructions.
 
 The room's rule: nothing here knows an instruction. Cases go to a worker process (silicon_worker.c, compiled with the
-host's compiler on first use and kept in a cache directory) and come back as outcomes. What the host's kernel adds is taken
-away here, so that an outcome is the processor's alone.
+host's compiler on first use and kept in a cache directory) and come back as outcomes. What the host's kernel
+adds is taken away here, so that an outcome is the processor's alone.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from ringzero_tests.case import FS_BASE, GS_BASE, HANG, REGIONS, VISIBLE, Case, 
 
 BATCH = 1024
 _NO_FAULT = 0xFF
+_TASK_SIZE = (1 << 47) - 4096
 _CASE = struct.Struct("<16QQQIII")
 _PATCH = struct.Struct("<QI")
 _OUTCOME = struct.Struct("<16QQQQIII")
@@ -171,8 +172,8 @@ def _unpack(reply: bytes, count: int) -> list[Outcome]:
 
 
 def _fault(vector: int, error: int, cr2: int) -> Fault:
-    if vector == 14 and cr2 >> 47:
-        # Linux sets P for addresses of the kernel half, so as not to tell what is mapped there.
+    if vector == 14 and cr2 >= _TASK_SIZE:
+        # Linux sets P for addresses beyond user space, so as not to tell what is mapped there.
         error &= ~1
     return Fault(vector, 0 if vector == HANG else error, cr2)
 

@@ -287,7 +287,8 @@ static void set_up_regions(void)
         int file = memfd_create("region", 0);
         if (file < 0 || ftruncate(file, (off_t)r->size))
             leave(10);
-        void *seen = mmap((void *)r->address, r->size, (int)protection[0], MAP_SHARED | MAP_FIXED_NOREPLACE, file, 0);
+        void *seen = mmap((void *)r->address, r->size, (int)protection[0], MAP_SHARED | MAP_FIXED_NOREPLACE | MAP_POPULATE,
+                          file, 0);
         r->live = mmap(0, r->size, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
         if (seen != (void *)r->address || r->live == MAP_FAILED)
             leave(11);

@@ -1,8 +1,8 @@
 """Recorded vectors: what silicon said, kept so that every host can hold the engines to it.
 
 The room's rule: a vector holds the judge's answer, never a computed one, and says who the judge was. Cases are
-generated anew from the row's text and a seed; the digest of the cases stands beside their outcomes, so that answers to questions
-that are no longer asked are noticed and not compared.
+generated anew from the row's text and a seed; the digest of the cases stands beside their outcomes, so that answers to
+questions that are no longer asked are noticed and not compared.
 
 Files: `recorded/<set>-<initial of the mnemonic>.jsonl.xz`, text lines under xz, sorted by row, one JSON object a row::
 

@@ -1,0 +1,126 @@
+"""Our own engines answer cases: a bare processor on 2 MiB of memory, without a machine around it.
+
+The room's rule: only public names of `ringzero.cpu` and `ringzero.machine.memory` are used, so that what is judged is what
+a machine would run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from ringzero.cpu.cpu import Cpu, Exit, ExitReason
+from ringzero.cpu.engines import native_available
+from ringzero.machine.memory import Memory
+from ringzero_tests.case import HANG, Case, Fault, Outcome
+from ringzero_tests.system import MEMORY_SIZE, memory_for, read_outcome, state_for, system_image
+
+ENGINES = ("python", "native")
+STEP_LIMIT = 100_000
+
+
+class NoBus:
+    """Nothing beyond RAM: reads are all ones, as on a PC."""
+
+    def port_read(self, port: int, size: int) -> int:
+        """All ones."""
+        return (1 << 8 * size) - 1
+
+    def port_write(self, port: int, size: int, value: int) -> None:
+        """Lost."""
+
+    def mmio_read(self, address: int, size: int) -> int:
+        """All ones."""
+        return (1 << 8 * size) - 1
+
+    def mmio_write(self, address: int, size: int, value: int) -> None:
+        """Lost."""
+
+
+class StepClock:
+    """Time is the count of steps."""
+
+    def __init__(self) -> None:
+        self.steps = 0
+
+    @property
+    def now(self) -> int:
+        """Cycles: one a step."""
+        return self.steps
+
+
+class NoInterrupts:
+    """An INTR line that nothing drives."""
+
+    def pending(self) -> bool:
+        """Never."""
+        return False
+
+    def acknowledge(self) -> int:
+        """Cannot happen."""
+        raise AssertionError("an interrupt was acknowledged that nobody raised")
+
+
+def missing(engine: str) -> str | None:
+    """Return why this engine cannot run here, or None."""
+    if engine == "native" and not native_available():
+        return "the native engine is not built into this installation"
+    return None
+
+
+class EngineRunner:
+    """One engine that runs cases, one after another, on the same processor and memory."""
+
+    def __init__(self, engine: str) -> None:
+        self.engine = engine
+        self.memory = Memory(MEMORY_SIZE)
+        self.clock = StepClock()
+        self.cpu = Cpu(self.memory, NoBus(), self.clock, NoInterrupts(), engine=engine)
+
+    def load(self, case: Case, privilege: int = 3, registers: dict[str, int] | None = None) -> None:
+        """Put a case, its tables and all registers in place; `registers` override what the case's system has."""
+        for address, contents in ((0, system_image()), *memory_for(case).items()):
+            if self.memory.read(address, len(contents)) != contents:
+                self.memory.write(address, contents)
+        self.cpu.reset()
+        for name, value in (state_for(case, privilege) | (registers or {})).items():
+            self.cpu.state[name] = value
+        self.cpu.context_changed()
+
+    def finish(self, case: Case, budgets: Sequence[int] = ()) -> Outcome:
+        """Run a loaded case to its end, first in slices of the given budgets; return its outcome."""
+        end = self.clock.steps + STEP_LIMIT
+        exit_ = Exit(ExitReason.BUDGET)
+        for budget in budgets:
+            exit_ = self.cpu.run(budget)
+            if exit_.reason is not ExitReason.BUDGET:
+                break
+        if exit_.reason is ExitReason.BUDGET:
+            exit_ = self.cpu.run(end - self.clock.steps)
+        return self.outcome(case, exit_)
+
+    def outcome(self, case: Case, exit_: Exit) -> Outcome:
+        """Return what the case has come to, given why the processor stopped."""
+        state = self.cpu.state
+        if exit_.reason is ExitReason.BUDGET:
+            return Outcome(case.registers, 0, 0, (), Fault(HANG))
+        if exit_.reason is not ExitReason.HALT:
+            raise AssertionError(f"{case.code.hex(' ')}: {self.engine} stopped: {exit_.reason.value} {exit_.detail}")
+        return read_outcome(case, lambda name: state[name], self.memory.read)
+
+    def run(self, case: Case, privilege: int = 3) -> Outcome:
+        """Run one case."""
+        self.load(case, privilege)
+        return self.finish(case)
+
+
+def run_case(case: Case, engine: str) -> Outcome:
+    """Run one case on a new processor."""
+    return EngineRunner(engine).run(case)
+
+
+def run_many(cases: Iterable[Case], engine: str) -> list[Outcome]:
+    """Run cases on one processor."""
+    runner = EngineRunner(engine)
+    return [runner.run(case) for case in cases]
+
+
