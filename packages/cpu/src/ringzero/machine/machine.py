@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from ringzero.cpu.cpu import Cpu
-from ringzero.errors import SnapshotError, UsageError
+from ringzero.errors import ImageError, SnapshotError, UsageError
 from ringzero.machine import boot, views
 from ringzero.machine.boot import flat
 from ringzero.machine.boot.entry import EntryState
@@ -35,6 +35,7 @@ from ringzero.machine.stop import Stop
 if TYPE_CHECKING:
     from ringzero.asm.image import Image
 
+IMAGE_LIMIT = 1 << 30
 Probe = Callable[["Machine"], object]
 
 
@@ -44,9 +45,16 @@ def read_image(image: Image | bytes | str | Path) -> Image:
 
     if isinstance(image, Image):
         return image
-    if isinstance(image, (bytes, bytearray)):
-        return Image.from_bytes(bytes(image))
-    return Image.from_file(image)
+    if isinstance(image, bytes):
+        return Image.from_bytes(image)
+    try:
+        with open(image, "rb") as file:
+            content = file.read(IMAGE_LIMIT + 1)
+    except OSError as error:
+        raise ImageError(f"{image}: cannot be read: {error.strerror}") from None
+    if len(content) > IMAGE_LIMIT:
+        raise ImageError(f"{image}: more than {IMAGE_LIMIT >> 20} MiB; is it an image?")
+    return Image.from_bytes(content, str(image))
 
 
 class Machine(Core):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
-from ringzero.errors import UsageError
+from ringzero.errors import ImageError, UsageError
 from ringzero.machine.memory import PAGE_SIZE, Memory
 
 if TYPE_CHECKING:
@@ -36,9 +36,11 @@ def place(image: Image | None, address: int) -> Place:
     """What is known of an address."""
     if image is None:
         return Place(address, None, 0, None)
-    nearest = image.symbols.nearest(address)
-    symbol, offset = nearest if nearest is not None else (None, 0)
-    return Place(address, symbol, offset, image.lines.lookup(address))
+    try:
+        symbol, offset = image.symbols.nearest(address) or (None, 0)
+        return Place(address, symbol, offset, image.lines.lookup(address))
+    except ImageError:  # damaged symbols do not keep anybody from being told the address
+        return Place(address, None, 0, None)
 
 
 def find_symbol(image: Image | None, where: str | int) -> int:

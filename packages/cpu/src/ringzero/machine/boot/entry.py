@@ -46,7 +46,7 @@ class Segment:
     attr: int = DATA32
 
 
-@dataclass(frozen=True)
+@dataclass
 class EntryState:
     """What differs from a processor after reset: registers by name, segments by name; IDT and GDT as (base, limit)."""
 
