@@ -38,11 +38,22 @@ class K(int):
 
 
 Value = int | K
+NO_ERROR = K(0)
 
 
 def _result_bits() -> dict[int, int]:
     """µops whose whole D is a value of at most so many bits: their result can go straight to a register."""
-    bits = {"lea": 64, "lea32": 32, "lea16": 16, "exth": 8, "pop64": 64, "bswap64": 64, "bswap32": 32, "eq": 1, "ne": 1}
+    bits = {
+        "lea": 64,
+        "lea32": 32,
+        "lea16": 16,
+        "exth": 8,
+        "pop64": 64,
+        "bswap64": 64,
+        "bswap32": 32,
+        "eq": 1,
+        "ne": 1,
+    }
     for width in (8, 16, 32, 64):
         bits |= {f"ld{width}": width, f"zx{width}": width, f"lds{width}": 64, f"sx{width}": 64}
     bits |= {u.name: 1 for u in UOPS if u.name.startswith("set") and u.flags == "r"}
@@ -72,7 +83,7 @@ class Builder:
         self.ended = False
         self.target = 0
         self.record: R.RecordTuple = ()
-        self.form: Form | None = None
+        self._form: Form | None = None
         self.rip = self.next_rip = 0
         self.size = 8
         self._next_temp = FIRST_TEMP
@@ -80,11 +91,17 @@ class Builder:
 
     def begin(self, record: R.RecordTuple, form: Form | None, rip: int, index: int) -> None:
         """Start instruction number `index` of the block, at linear address `rip`."""
-        self.record, self.form, self.rip, self.index = record, form, rip, index
+        self.record, self._form, self.rip, self.index = record, form, rip, index
         self.next_rip = rip + record[R.LENGTH] & (M64 if self.long else 0xFFFF_FFFF)
         self.size = record[R.OPSIZE]
         self._next_temp = FIRST_TEMP
         self._moved.clear()
+
+    @property
+    def form(self) -> Form:
+        """The row of the instruction that is being lowered."""
+        assert self._form is not None, "bytes without a row, and microprograms, have no form"
+        return self._form
 
     # --- emitting ----------------------------------------------------------------------------------------------------
 
@@ -92,7 +109,9 @@ class Builder:
 
     def emit(self, name: str, d: int = 0, a: int = ZERO, b: int = ZERO, scale: int = 0, imm: int = 0) -> None:
         """Append one µop. Temporaries that were turned into a register by `write` must not be named again."""
-        assert not (self._moved and ({a, b} & self._moved)), f"{self.form}: a value is used after it was written"
+        assert not (self._moved and ({a, b} & self._moved)), (
+            f"{self._form}: a value is used after it was written"
+        )
         imm &= M64
         self.uops.append((NUMBER[name], d, a, b, scale, self.index, imm - (imm >> 63 << 64)))
 
@@ -100,7 +119,7 @@ class Builder:
         """A fresh temporary. They live no longer than their instruction."""
         slot = self._next_temp
         self._next_temp += 1
-        assert slot < FIRST_TEMP + len(TEMPS), f"{self.form}: more temporaries than there are"
+        assert slot < FIRST_TEMP + len(TEMPS), f"{self._form}: more temporaries than there are"
         return slot
 
     def slot(self, value: Value) -> int:
@@ -138,7 +157,7 @@ class Builder:
                 return self._load("ld", operand)
             case SReg(number):
                 return SLOT[f"{SEGMENTS[number]}_selector"]
-        raise TypeError(f"{self.form}: cannot read {operand}")
+        raise TypeError(f"{self._form}: cannot read {operand}")
 
     def update(self, operand: Operand) -> Value:
         """`read` of an operand that this instruction will write: faults as the write would."""
@@ -150,7 +169,7 @@ class Builder:
             a, b, scale, imm = self.address(operand, write=True)
             self.emit(f"st{operand.size * 8}", self.slot(value), a, b, scale, imm)
             return
-        assert isinstance(operand, Reg), f"{self.form}: cannot write {operand}"
+        assert isinstance(operand, Reg), f"{self._form}: cannot write {operand}"
         if operand.high:
             self.emit("movh", operand.number, self.slot(value))
         elif type(value) is K:
@@ -180,7 +199,9 @@ class Builder:
 
     # --- addresses ---------------------------------------------------------------------------------------------------
 
-    def address(self, mem: Mem, write: bool = False, size: int | None = None, offset: int = 0) -> tuple[int, int, int, int]:
+    def address(
+        self, mem: Mem, write: bool = False, size: int | None = None, offset: int = 0
+    ) -> tuple[int, int, int, int]:
         """Linear address of a memory operand as a µop's (a, b, scale, imm); `offset` bytes further."""
         stack = STACK if mem.seg == SS else 0
         size = mem.size if size is None else size
@@ -476,10 +497,10 @@ class Builder:
 
     # --- faults, branches, endings -----------------------------------------------------------------------------------
 
-    def fault_if(self, condition: int, vector: int, error: Value = K(0)) -> None:
+    def fault_if(self, condition: int, vector: int, error: Value = NO_ERROR) -> None:
         self.emit("faultif", a=condition, b=self.slot(error), imm=vector)
 
-    def fault(self, vector: int, error: Value = K(0)) -> None:
+    def fault(self, vector: int, error: Value = NO_ERROR) -> None:
         """Raise `vector` whatever happens; the block ends."""
         self.emit("fault", b=self.slot(error), imm=vector)
         self.ended = True

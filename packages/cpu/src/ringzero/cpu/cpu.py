@@ -8,7 +8,7 @@ or a delivered interrupt or exception; INT n and its delivery are one.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, MutableMapping
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Protocol
@@ -32,7 +32,9 @@ from ringzero.isa.names import BP, DB, NMI, OF
 
 M64 = (1 << 64) - 1
 RIP, RFLAGS, MODE, CPL, HALTED = (SLOT[n] for n in ("rip", "rflags", "mode", "cpl", "halted"))
-LEFT, END_STEP, ATTENTION, RESUME, SHADOW = (SLOT[n] for n in ("left", "end_step", "attention", "resume", "shadow"))
+LEFT, END_STEP, ATTENTION, RESUME, SHADOW = (
+    SLOT[n] for n in ("left", "end_step", "attention", "resume", "shadow")
+)
 NMI_PENDING, NMI_BLOCKED = SLOT["nmi_pending"], SLOT["nmi_blocked"]
 DR6_SINGLE_STEP = 1 << 14
 #: Traps: rip is already behind the instruction, and RF is not set in the pushed flags (SDM 3A 6.5, 6.8.3).
@@ -58,21 +60,25 @@ class Exit:
     detail: str = ""
 
 
-class Unsupported(Exception):  # noqa: N818 - a guest's wish that this machine does not know yet
+class Unsupported(Exception):  # a guest's wish that this machine does not know yet
     """The guest asked for something that is architecture, and not here."""
 
 
-class Shutdown(Exception):  # noqa: N818
+class Shutdown(Exception):
     """A fault while #DF was delivered: the processor stops until reset."""
 
 
 class Entry(Protocol):
     """What a boot protocol hands over; see `machine.boot.entry.EntryState`."""
 
-    registers: dict[str, int]
-    segments: dict[str, Any]
-    gdtr: tuple[int, int]
-    idtr: tuple[int, int]
+    @property
+    def registers(self) -> Mapping[str, int]: ...
+    @property
+    def segments(self) -> Mapping[str, Any]: ...
+    @property
+    def gdtr(self) -> tuple[int, int]: ...
+    @property
+    def idtr(self) -> tuple[int, int]: ...
 
 
 class Registers(MutableMapping[str, int]):
@@ -354,7 +360,7 @@ class Cpu:
     def _fetch(self, linear: int) -> int:
         if (linear + 0x8000_0000_0000) >> 48 & 0xFFFF:
             raise GuestFault(13)
-        return self._engine.translate(linear, FETCH | (USER if self.words[CPL] == 3 else 0))
+        return int(self._engine.translate(linear, FETCH | (USER if self.words[CPL] == 3 else 0)))
 
     def _lowered(self, limit: int) -> Block:
         mode = self.words[MODE]
@@ -461,7 +467,13 @@ class Cpu:
         return second
 
     def _deliver_now(
-        self, vector: int, error: int | None, *, software: bool = False, external: bool = False, flags: int = 0
+        self,
+        vector: int,
+        error: int | None,
+        *,
+        software: bool = False,
+        external: bool = False,
+        flags: int = 0,
     ) -> None:
         """One delivery, one step; `on_delivery` hears of it. Raises GuestFault with nothing changed."""
         words, rip = self.words, self.words[RIP]

@@ -65,7 +65,11 @@ def _info() -> Iterator[str]:
     """What the C core asks of a µop: its use of flags, its twin for when they are dead, where control may go."""
     yield "static const struct { uint16_t bits, twin; } rz_uop_info[RZ_UOPS] = {"
     for u in UOPS:
-        bits = WRITES_FLAGS * ("w" in u.flags) | READS_FLAGS * ("r" in u.flags) | BARRIER * (u.memory or u.leaves)
+        bits = (
+            WRITES_FLAGS * ("w" in u.flags)
+            | READS_FLAGS * ("r" in u.flags)
+            | BARRIER * (u.memory or u.leaves)
+        )
         bits |= ENDS * any(ending in u.effect for ending in _ENDS) | SKIPS * ("SKIP(" in u.effect)
         bits |= NAMES_S * bool(re.search(r"\bS\b", u.effect))
         yield f"    {{{bits}, {_twin(u)}}}, /* {u.name} */"

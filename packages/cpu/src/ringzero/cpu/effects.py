@@ -43,7 +43,11 @@ class _Specialise(ast.NodeTransformer):
         fold = _FOLD.get(type(node.op))
         if fold and isinstance(node.left, ast.Constant) and isinstance(node.right, ast.Constant):
             return ast.Constant(fold(node.left.value, node.right.value))  # type: ignore[arg-type]
-        if isinstance(node.op, ast.BitAnd) and isinstance(node.right, ast.Constant) and node.right.value == M64:
+        if (
+            isinstance(node.op, ast.BitAnd)
+            and isinstance(node.right, ast.Constant)
+            and node.right.value == M64
+        ):
             return node.left
         return node
 
@@ -63,14 +67,17 @@ class _Specialise(ast.NodeTransformer):
         if name == "SX" and self.width == 64:
             return node.args[0]
         if name in ("CARRIES", "SX", "SDIV", "SDIV_FAULTS"):
-            return ast.Call(ast.Name(f"{name}{self.width}", ast.Load()), [a for a in node.args if name[:4] != "SDIV" or a is not node.args[0]], [])
+            args = node.args[1:] if name.startswith("SDIV") else node.args
+            return ast.Call(ast.Name(f"{name}{self.width}", ast.Load()), args, [])
         return node
 
 
 def _drop_flags(body: list[ast.stmt]) -> list[ast.stmt]:
     """The statements without writes of the lazy flags, and without the locals that only these needed."""
+
     def writes_flags(statement: ast.stmt) -> bool:
-        return isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name) and statement.targets[0].id in ("RES", "AUX")
+        target = statement.targets[0] if isinstance(statement, ast.Assign) else None
+        return isinstance(target, ast.Name) and target.id in ("RES", "AUX")
 
     def prune(statements: list[ast.stmt], drop: Callable[[ast.stmt], bool]) -> list[ast.stmt]:
         kept = []
@@ -84,7 +91,9 @@ def _drop_flags(body: list[ast.stmt]) -> list[ast.stmt]:
 
     body = prune(body, writes_flags)
     while True:
-        read = {n.id for s in body for n in ast.walk(s) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)}
+        read = {
+            n.id for s in body for n in ast.walk(s) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)
+        }
         size = sum(1 for s in body for _ in ast.walk(s))
 
         def unread(statement: ast.stmt, read: set[str] = read) -> bool:
@@ -191,17 +200,24 @@ class CPrinter(Printer):
     def block(self, uop: Uop) -> str:
         """The effect's statements, locals declared, on one line."""
         body = statements(uop)
-        names = {n.id for s in body for n in ast.walk(s) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+        names = {
+            n.id
+            for s in body
+            for n in ast.walk(s)
+            if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)
+        }
         local = sorted(n for n in names if n.islower())
         declare = f"uint64_t {', '.join(f'{n} = 0' for n in local)}; " if local else ""
         return declare + " ".join(self.statement(s, uop) for s in body)
 
     def statement(self, node: ast.stmt, uop: Uop) -> str:
         match node:
-            case ast.Assign(targets=[target], value=ast.Call(func=ast.Name(id=name), args=[ea])) if name in _MEMORY_READS:
+            case ast.Assign([target], ast.Call(ast.Name(id=name), [ea])) if name in _MEMORY_READS:
                 return f"RZ_{name}({uop.width}, {self.expression(target)}, {self.expression(ea)});"
             case ast.Assign(targets=[target], value=ast.Call(func=ast.Name(id="SEGMENT"), args=args)):
-                return f"RZ_SEGMENT({self.expression(target)}, {', '.join(self.expression(a) for a in args)});"
+                return (
+                    f"RZ_SEGMENT({self.expression(target)}, {', '.join(self.expression(a) for a in args)});"
+                )
             case ast.Assign(targets=[target], value=value):
                 return f"{self.expression(target)} = {self.expression(value)};"
             case ast.Expr(value=ast.Call(func=ast.Name(id=("STORE" | "STORES") as name), args=[ea, value])):
@@ -210,7 +226,9 @@ class CPrinter(Printer):
                 return f"{self.expression(value)};"
             case ast.If(test=test, body=body, orelse=other):
                 text = f"if ({self.expression(test)}) {{ {' '.join(self.statement(s, uop) for s in body)} }}"
-                return text + (f" else {{ {' '.join(self.statement(s, uop) for s in other)} }}" if other else "")
+                return text + (
+                    f" else {{ {' '.join(self.statement(s, uop) for s in other)} }}" if other else ""
+                )
             case ast.Pass():
                 return ""
         raise ValueError(f"effect of {uop.name}: {ast.unparse(node)}: not in the subset")
@@ -225,8 +243,9 @@ class PythonPrinter(Printer):
 
     def __init__(self, fields: dict[str, str], slot: Callable[[str], str]) -> None:
         self.names = fields
-        self.slot = slot  # type: ignore[method-assign]
-        self.unmasked: set[int] = set()
+        self.slot = slot  # type: ignore[method-assign, assignment]
+        self.unmasked: set[int] = set()  # by id(): of the nodes of one effect, which `lines` keeps alive
+        self.masked_pairs: set[tuple[int, int]] = set()
 
     def indexed(self, index: str) -> str:
         return f"R[{index}]"
@@ -253,12 +272,8 @@ class PythonPrinter(Printer):
                 self._unmask(right)
         text = f"({self.expression(left)} {_BINARY[type(op)]} {self.expression(right)})"
         grows = isinstance(op, (ast.Add, ast.Sub, ast.Mult, ast.LShift))
-        parent_masks = (id(left), id(right)) in self._masked_pairs
+        parent_masks = (id(left), id(right)) in self.masked_pairs
         return f"({text} & {M64})" if grows and not parent_masks else text
-
-    @property
-    def _masked_pairs(self) -> set[tuple[int, int]]:
-        return self.__dict__.setdefault("_pairs", set())
 
     def _unmask(self, node: ast.expr) -> None:
         """`node` stands under a mask: it and the sums it is made of may grow."""
@@ -266,13 +281,16 @@ class PythonPrinter(Printer):
             self.unmasked.add(id(node))
             self._unmask(node.operand)
         elif isinstance(node, ast.BinOp) and isinstance(node.op, (ast.Add, ast.Sub, ast.Mult)):
-            self._masked_pairs.add((id(node.left), id(node.right)))
+            self.masked_pairs.add((id(node.left), id(node.right)))
             self._unmask(node.left)
             self._unmask(node.right)
 
     def lines(self, uop: Uop, indent: str = "    ") -> list[str]:
         """The effect's statements, one a line."""
-        return [line for s in statements(uop) for line in self.statement(s, uop, indent)]
+        self.unmasked.clear()
+        self.masked_pairs.clear()
+        body = statements(uop)
+        return [line for s in body for line in self.statement(s, uop, indent)]
 
     def statement(self, node: ast.stmt, uop: Uop, indent: str) -> list[str]:
         match node:
@@ -281,7 +299,8 @@ class PythonPrinter(Printer):
                 plus = "+" if isinstance(value, ast.Compare) else ""
                 return [f"{indent}{self.expression(target)} = {plus}{text}"]
             case ast.Expr(value=ast.Call(func=ast.Name(id=("STORE" | "STORES") as name), args=[ea, value])):
-                return [f"{indent}{name}{uop.width}({self.expression(ea)}, {self.expression(value)}, {self.names['scale']})"]
+                text = f"{self.expression(ea)}, {self.expression(value)}, {self.names['scale']}"
+                return [f"{indent}{name}{uop.width}({text})"]
             case ast.Expr(value=ast.Call(func=ast.Name(id=name), args=args)):
                 return [indent + _PYTHON_STATEMENTS[name].format(*(self.expression(a) for a in args))]
             case ast.If(test=test, body=body, orelse=other):

@@ -33,7 +33,9 @@ def make_engine(name: str, state: State, memory: Memory) -> tuple[Any, Decode]:
     if name != "native":
         raise UsageError(f"engine {name!r}: not one of native, python, auto")
     if not native_available():
-        raise UsageError("engine 'native' is not in this installation; install with a C compiler, or use 'python'")
+        raise UsageError(
+            "engine 'native' is not in this installation; install with a C compiler, or use 'python'"
+        )
     from ringzero.cpu.native import NativeEngine
     from ringzero.isa.native import decode as decode_in_c
 

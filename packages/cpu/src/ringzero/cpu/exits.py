@@ -14,7 +14,9 @@ class Leave(IntEnum):
     SYSTEM = 3  # the instruction at `rip` is for the driver: exit_imm its handler, exit_d … its operands
     WINDOW = 4  # an instruction retired after which an interrupt or a single-step trap may be due
     MMIO = 5  # the instruction at `rip` touches memory that is not RAM; nothing of it has been done
-    CODE = 6  # … would store into translated code: fault_address is the physical address, fault_error the length
+    CODE = (
+        6  # … would store into translated code: fault_address is the physical address, fault_error the length
+    )
     PROBE = 7  # the probe at `rip` was reached, before its instruction
     STOP = 8  # a microprogram came to its end
 
@@ -30,7 +32,14 @@ PHYSICAL_BITS = 40
 #: Control register, EFER and page table bits (SDM 3A 2.5, 4.5).
 CR0_PE, CR0_MP, CR0_EM, CR0_TS, CR0_ET, CR0_NE, CR0_WP, CR0_AM = (1 << b for b in (0, 1, 2, 3, 4, 5, 16, 18))
 CR0_NW, CR0_CD, CR0_PG = 1 << 29, 1 << 30, 1 << 31
-CR4_PSE, CR4_PAE, CR4_PGE, CR4_UMIP, CR4_FSGSBASE, CR4_PCIDE = 1 << 4, 1 << 5, 1 << 7, 1 << 11, 1 << 16, 1 << 17
+CR4_PSE, CR4_PAE, CR4_PGE, CR4_UMIP, CR4_FSGSBASE, CR4_PCIDE = (
+    1 << 4,
+    1 << 5,
+    1 << 7,
+    1 << 11,
+    1 << 16,
+    1 << 17,
+)
 CR4_SMEP, CR4_SMAP = 1 << 20, 1 << 21
 EFER_SCE, EFER_LME, EFER_LMA, EFER_NXE = 1, 1 << 8, 1 << 10, 1 << 11
 PTE_P, PTE_W, PTE_U, PTE_A, PTE_D, PTE_PS, PTE_NX = 1, 2, 4, 1 << 5, 1 << 6, 1 << 7, 1 << 63

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 
-class GuestFault(Exception):  # noqa: N818 - an event of the guest's, not an error of ours
+class GuestFault(Exception):  # an event of the guest's, not an error of ours
     """Vector, error code (0 where the vector has none) and, for #PF, the linear address."""
 
     def __init__(self, vector: int, error: int = 0, address: int = 0) -> None:

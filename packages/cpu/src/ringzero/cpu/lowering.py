@@ -25,7 +25,9 @@ Decode = Callable[..., list[R.RecordTuple]]
 class Lowerer:
     """Makes blocks from the bytes in `memory`. `probes` are linear addresses at which a block leaves before it runs."""
 
-    def __init__(self, memory: Memory, systems: Systems, probes: Set[int], decode: Decode = decode_in_python) -> None:
+    def __init__(
+        self, memory: Memory, systems: Systems, probes: Set[int], decode: Decode = decode_in_python
+    ) -> None:
         self.memory, self.systems, self.probes, self.decode = memory, systems, probes, decode
 
     def block(self, linear: int, mode: int, fetch: Fetch, limit: int = LIMIT) -> Block:

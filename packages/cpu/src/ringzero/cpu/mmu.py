@@ -11,13 +11,29 @@ import struct
 from collections.abc import Sequence
 
 from ringzero.cpu.exits import (
-    CR0_PG, CR0_WP, CR4_SMAP, CR4_SMEP, EFER_LMA, EFER_NXE, FETCH, PHYSICAL_BITS, PTE_A, PTE_D, PTE_NX, PTE_P, PTE_PS,
-    PTE_U, PTE_W, TABLE, USER, WRITE,
+    CR0_PG,
+    CR0_WP,
+    CR4_SMAP,
+    CR4_SMEP,
+    EFER_LMA,
+    EFER_NXE,
+    FETCH,
+    PHYSICAL_BITS,
+    PTE_A,
+    PTE_D,
+    PTE_NX,
+    PTE_P,
+    PTE_PS,
+    PTE_U,
+    PTE_W,
+    TABLE,
+    USER,
+    WRITE,
 )  # fmt: skip
 from ringzero.cpu.faults import PAGE_FAULT, GuestFault
 from ringzero.cpu.flags import AC
-from ringzero.cpu.state import SLOT
 from ringzero.cpu.interfaces import Memory
+from ringzero.cpu.state import SLOT
 
 CR0, CR3, CR4, EFER, RFLAGS = (SLOT[n] for n in ("cr0", "cr3", "cr4", "efer", "rflags"))
 ADDRESS = (1 << 52) - 1 & ~0xFFF
@@ -90,7 +106,9 @@ class Walker:
             error |= PF_I
         return GuestFault(PAGE_FAULT, error, linear)
 
-    def _permit(self, state: Sequence[int], linear: int, access: int, rights: int, executable: bool, system: bool) -> None:
+    def _permit(
+        self, state: Sequence[int], linear: int, access: int, rights: int, executable: bool, system: bool
+    ) -> None:
         """Raise unless the combined rights of all levels allow the access (SDM 3A 4.6)."""
         user_page = rights & PTE_U
         if access & USER:

@@ -16,10 +16,10 @@ from ringzero.cpu.block import NO_PAGE, Block
 from ringzero.cpu.effects import PythonPrinter
 from ringzero.cpu.exits import CLEAN, CODE, FETCH, READ, TABLE, USER, WRITE, Leave
 from ringzero.cpu.faults import GuestFault
+from ringzero.cpu.interfaces import Memory
 from ringzero.cpu.mmu import Walker
 from ringzero.cpu.state import SEGMENTS, SLOT, State
 from ringzero.cpu.uops import STACK, UOPS
-from ringzero.cpu.interfaces import Memory
 
 M64 = (1 << 64) - 1
 RIP, RFLAGS, RES, AUX, MODE = (SLOT[n] for n in ("rip", "rflags", "res", "aux", "mode"))
@@ -30,7 +30,7 @@ _BYTES = {8: struct.Struct("<B"), 16: struct.Struct("<H"), 32: struct.Struct("<I
 Op = tuple[Callable[..., Any], int, int, int, int, int, int]
 
 
-class _Leaving(Exception):  # noqa: N818
+class _Leaving(Exception):
     """An effect leaves before its instruction."""
 
     def __init__(self, reason: Leave, address: int = 0, length: int = 0) -> None:
@@ -46,7 +46,7 @@ class PythonEngine:
     def __init__(self, state: State, memory: Memory) -> None:
         self.state, self.memory = state, memory
         self.walker = Walker(memory)
-        self.walker.on_table = lambda _page: self.protect()  # type: ignore[method-assign]
+        self.walker.on_table = lambda page: self.protect()  # type: ignore[method-assign]
         self.R: list[int] = state.unpack()
         self.blocks: dict[tuple[int, int, int], tuple[Block, list[Op]]] = {}
         self.pages: dict[int, set[tuple[int, int, int]]] = {}
@@ -285,7 +285,9 @@ class PythonEngine:
             raise _Leaving(Leave.PROBE)
         R[RESUME] = 0
 
-    def load_slow(self, address: int, width: int, scale: int, access: int = READ, system: bool = False) -> int:
+    def load_slow(
+        self, address: int, width: int, scale: int, access: int = READ, system: bool = False
+    ) -> int:
         """A load that no cached translation serves; with WRITE in `access` checked as if it were stored to as well."""
         size = width >> 3
         parts = self._parts(address, size, scale, access, system)
@@ -394,7 +396,7 @@ def mode_word(words: Sequence[int]) -> int:
 
 def _sdiv(width: int) -> tuple[Callable[..., int], Callable[..., int]]:
     """Signed quotient of high:low by a divisor, and whether it faults (SDM 2A, IDIV)."""
-    top, mask = 1 << (width - 1), (1 << width) - 1
+    top = 1 << (width - 1)
 
     def parts(high: int, low: int, divisor: int) -> tuple[int, int]:
         dividend = high << width | low
@@ -504,5 +506,5 @@ def _bind(engine: PythonEngine) -> list[Callable[..., Any]]:
     if _CODE is None:
         _CODE = compile(_source(), "<effects of the µops>", "exec")
     names = _environment(engine)
-    exec(_CODE, names)  # noqa: S102 - our own text, made from the list of µops
+    exec(_CODE, names)  # our own text, made from the list of µops
     return [names[f"u{uop.number}"] for uop in UOPS]

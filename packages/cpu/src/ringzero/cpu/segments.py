@@ -12,7 +12,7 @@ from ringzero.cpu import flags as F
 from ringzero.cpu.exits import EFER_LMA
 from ringzero.cpu.faults import GuestFault
 from ringzero.cpu.state import SEGMENTS, SLOT
-from ringzero.isa.names import ES, DS, FS, GP, GS, NP, RSP, SS, STACK_FAULT, TS
+from ringzero.isa.names import DS, ES, FS, GP, GS, NP, RSP, SS, STACK_FAULT, TS
 
 if TYPE_CHECKING:
     from ringzero.cpu.cpu import Cpu
@@ -122,7 +122,7 @@ def stack_segment(cpu: Cpu, selector: int, cpl: int, vector: int = GP) -> Descri
 
 
 def load_segment(cpu: Cpu, number: int, slot: int, popped: int = 0) -> None:
-    """MOV or POP to a segment register; `popped` bytes leave the stack. A load of SS holds interrupts off for one step."""
+    """MOV or POP to a segment register; `popped` bytes leave the stack. SS holds interrupts off for one step."""
     selector, name = cpu.words[slot] & 0xFFFF, SEGMENTS[number]
     descriptor = data_segment(cpu, number, selector)
     if descriptor is None:
@@ -152,7 +152,7 @@ def linear(cpu: Cpu, segment: int, offset: int, size: int, write: bool = False) 
     return base + offset & M32
 
 
-# --- the stack, for far transfers ----------------------------------------------------------------------------------------
+# --- the stack, for far transfers ------------------------------------------------------------------------------------
 
 
 def stack_mask(cpu: Cpu) -> int:
@@ -188,7 +188,7 @@ def read_stack(cpu: Cpu, count: int, size: int) -> list[int]:
     return [cpu.load(linear(cpu, SS, top + size * n & mask, size), size) for n in range(count)]
 
 
-# --- far transfers -------------------------------------------------------------------------------------------------------
+# --- far transfers ---------------------------------------------------------------------------------------------------
 
 
 def _code_for_jump(cpu: Cpu, selector: int, offset: int) -> Descriptor:
@@ -253,7 +253,9 @@ def _code_for_return(cpu: Cpu, selector: int, offset: int) -> Descriptor:
     return found
 
 
-def _to_outer(cpu: Cpu, selector: int, found: Descriptor, offset: int, stack: tuple[int, int], extra: int) -> None:
+def _to_outer(
+    cpu: Cpu, selector: int, found: Descriptor, offset: int, stack: tuple[int, int], extra: int
+) -> None:
     """The second half of a return to an outer level: its stack, and no segment of an inner level left."""
     rpl = selector & 3
     stack_offset, stack_selector = stack
@@ -314,7 +316,7 @@ def interrupt_return(cpu: Cpu, size: int) -> None:
     cpu.update_mode()
 
 
-# --- system segments -----------------------------------------------------------------------------------------------------
+# --- system segments -------------------------------------------------------------------------------------------------
 
 
 def _system_segment(cpu: Cpu, selector: int, types: tuple[int, ...]) -> Descriptor:
@@ -348,7 +350,7 @@ def load_task(cpu: Cpu, slot: int) -> None:
     cpu.words[SLOT["tr_attr"]] = found.attr | 2
 
 
-# --- delivery outside long mode ------------------------------------------------------------------------------------------
+# --- delivery outside long mode --------------------------------------------------------------------------------------
 
 
 def deliver_protected(cpu: Cpu) -> None:
@@ -378,7 +380,7 @@ def deliver_protected(cpu: Cpu) -> None:
     if offset > found.limit:
         raise GuestFault(GP, external)
     flags = words[SLOT["rflags"]] | words[SLOT["int_flags"]]
-    frame = (flags, words[SLOT["cs_selector"]], words[SLOT["int_rip"]])
+    frame: tuple[int, ...] = (flags, words[SLOT["cs_selector"]], words[SLOT["int_rip"]])
     if words[SLOT["int_has_error"]]:
         frame += (words[SLOT["int_error"]],)
     new_cpl = cpl if found.attr & CONFORMING else found.dpl

@@ -14,8 +14,25 @@ from ringzero.cpu import flags as F
 from ringzero.cpu import segments
 from ringzero.cpu.cpuid import cpuid as cpuid_leaf
 from ringzero.cpu.exits import (
-    CR0_CD, CR0_EM, CR0_ET, CR0_MP, CR0_NE, CR0_NW, CR0_PE, CR0_PG, CR0_TS, CR0_WP, CR0_AM, CR4_PAE, CR4_PGE, CR4_PSE,
-    EFER_LMA, EFER_LME, EFER_NXE, EFER_SCE, PHYSICAL_BITS,
+    CR0_AM,
+    CR0_CD,
+    CR0_EM,
+    CR0_ET,
+    CR0_MP,
+    CR0_NE,
+    CR0_NW,
+    CR0_PE,
+    CR0_PG,
+    CR0_TS,
+    CR0_WP,
+    CR4_PAE,
+    CR4_PGE,
+    CR4_PSE,
+    EFER_LMA,
+    EFER_LME,
+    EFER_NXE,
+    EFER_SCE,
+    PHYSICAL_BITS,
 )  # fmt: skip
 from ringzero.cpu.faults import GuestFault
 from ringzero.cpu.state import SLOT
@@ -52,7 +69,7 @@ def is_canonical(address: int) -> bool:
     return ((address + 0x8000_0000_0000) >> 48 & 0xFFFF) == 0
 
 
-# --- interrupts --------------------------------------------------------------------------------------------------------
+# --- interrupts ------------------------------------------------------------------------------------------------------
 
 
 @handler
@@ -70,7 +87,7 @@ def int1(cpu: Cpu) -> None:
     cpu.software_interrupt(DB, checked=False)
 
 
-# --- ports -------------------------------------------------------------------------------------------------------------
+# --- ports -----------------------------------------------------------------------------------------------------------
 
 
 def _check_port(cpu: Cpu, port: int, size: int) -> None:
@@ -144,7 +161,7 @@ def port_string_out(cpu: Cpu, size: int, addrsize: int, repeat: bool, segment: i
     _string_step(cpu, RSI, size, addrsize, repeat, cpu.start_rip)
 
 
-# --- control and debug registers ---------------------------------------------------------------------------------------
+# --- control and debug registers -------------------------------------------------------------------------------------
 
 
 @handler
@@ -254,7 +271,7 @@ def write_debug(cpu: Cpu, number: int, source: int) -> None:
     cpu.words[slot] = value
 
 
-# --- model-specific registers, time and identity -----------------------------------------------------------------------
+# --- model-specific registers, time and identity ---------------------------------------------------------------------
 
 #: MSR number: the slot that is the whole of it.
 _PLAIN_MSRS = {

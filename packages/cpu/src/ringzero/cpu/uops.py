@@ -142,7 +142,13 @@ uop("test", _AND, WIDTHS, imm=True, flags="w", quiet="")
 uop("or", "r = (A | B) & MASK\nRES = SX(r)\nAUX = 0\nPUT(r)", WIDTHS, imm=True, flags="w", quiet=True)
 uop("xor", "r = (A ^ B) & MASK\nRES = SX(r)\nAUX = 0\nPUT(r)", WIDTHS, imm=True, flags="w", quiet=True)
 uop("not", "PUT(~A & MASK)", WIDTHS)
-uop("neg", "r = (0 - A) & MASK\nv = A | r\nRES = SX(r)\nAUX = CARRIES(v)\nPUT(r)", WIDTHS, flags="w", quiet=True)
+uop(
+    "neg",
+    "r = (0 - A) & MASK\nv = A | r\nRES = SX(r)\nAUX = CARRIES(v)\nPUT(r)",
+    WIDTHS,
+    flags="w",
+    quiet=True,
+)
 # INC and DEC keep CF, so they read what they replace.
 uop("inc", "c = AUX >> 63\nr = (A + 1) & MASK\no = c ^ (r == SIGN)\nRES = SX(r)\n"
     "AUX = (c << 63) | (o << 62) | (((r & 15) == 0) << 3)\nPUT(r)", WIDTHS, flags="rw", quiet=True)  # fmt: skip
@@ -166,16 +172,27 @@ _shift("shl", "r = SHL(a, c) & MASK\nf = SHL(a, c - 1) >> (W - 1) & 1\nRES = SX(
        "AUX = (f << 63) | ((r >> (W - 1)) << 62)\nPUT(r)")  # fmt: skip
 _shift("shr", "r = SHR(a, c)\nf = SHR(a, c - 1) & 1\nRES = SX(r)\n"
        "AUX = (f << 63) | ((f ^ ((r ^ (r << 1)) >> (W - 1) & 1)) << 62)\nPUT(r)")  # fmt: skip
-_shift("sar", "x = SX(a)\nr = SAR(x, c) & MASK\nf = SAR(x, c - 1) & 1\nRES = SX(r)\nAUX = (f << 63) | (f << 62)\nPUT(r)")
+_shift("sar", "x = SX(a)\nr = SAR(x, c) & MASK\nf = SAR(x, c - 1) & 1\nRES = SX(r)\n"
+       "AUX = (f << 63) | (f << 62)\nPUT(r)")  # fmt: skip
 
 # Rotates write CF and OF alone: bits 63 and 62 of the carry vector.
 _CO = "AUX = (AUX & ~0xc000000000000000) | (f << 63) | ((f ^ o) << 62)\nPUT(r)"
-_shift("rol", "n = c % W\nr = (SHL(a, n) | SHR(a, W - n)) & MASK\nf = r & 1\no = f ^ (r >> (W - 1))\n" + _CO, "rw")
-_shift("ror", "n = c % W\nr = (SHR(a, n) | SHL(a, W - n)) & MASK\nf = r >> (W - 1)\no = f ^ (r >> (W - 2) & 1)\n" + _CO, "rw")
+_shift(
+    "rol",
+    "n = c % W\nr = (SHL(a, n) | SHR(a, W - n)) & MASK\nf = r & 1\no = f ^ (r >> (W - 1))\n" + _CO,
+    "rw",
+)
+_ROR = "n = c % W\nr = (SHR(a, n) | SHL(a, W - n)) & MASK\nf = r >> (W - 1)\no = f ^ (r >> (W - 2) & 1)\n"
+_shift("ror", _ROR + _CO, "rw")
 _COUNT_CARRY = "c = (B & (63 if W == 64 else 31)) % (W + 1)\na = A & MASK\nk = AUX >> 63\n"
-_RCL = "r = (SHL(a, c) | SHL(k, c - 1) | SHR(a, W + 1 - c)) & MASK\nf = SHR(a, W - c) & 1\no = f ^ (r >> (W - 1))\n" + _CO
-_RCR = "r = (SHR(a, c) | SHL(k, W - c) | SHL(a, W + 1 - c)) & MASK\nf = SHR(a, c - 1) & 1\n" \
-       "o = (r >> (W - 1)) ^ (r >> (W - 2) & 1)\n" + _CO  # fmt: skip
+_RCL = (
+    "r = (SHL(a, c) | SHL(k, c - 1) | SHR(a, W + 1 - c)) & MASK\nf = SHR(a, W - c) & 1\n"
+    "o = f ^ (r >> (W - 1))\n" + _CO
+)
+_RCR = (
+    "r = (SHR(a, c) | SHL(k, W - c) | SHL(a, W + 1 - c)) & MASK\nf = SHR(a, c - 1) & 1\n"
+    "o = (r >> (W - 1)) ^ (r >> (W - 2) & 1)\n" + _CO
+)
 for _name, _effect in (("rcl", _RCL), ("rcr", _RCR)):
     _body = "".join(f"    {line}\n" for line in _effect.split("\n"))
     uop(_name, _COUNT_CARRY + _KEEP + _body, WIDTHS, imm=True, flags="rw")
@@ -183,12 +200,16 @@ for _name, _effect in (("rcl", _RCL), ("rcr", _RCR)):
 # Double shifts: A with bits of B, counted by S. Beyond the width (16 bits only) the manual leaves the result
 # undefined; the 48-bit value A:B:A shifted is what silicon gives.
 _DOUBLE = "c = S & (63 if W == 64 else 31)\na = A & MASK\nb = B & MASK\n"
-_SHLD = "r = ((SHL(a, c) | SHR(b, W - c)) if c <= W else (SHL(b, c - W) | SHR(a, 2 * W - c))) & MASK\n" \
-        "f = (SHR(a, W - c) if c <= W else SHR(b, 2 * W - c)) & 1\nRES = SX(r)\n" \
-        "o = (r ^ a) >> (W - 1)\nAUX = (f << 63) | ((f ^ o) << 62)\nPUT(r)"  # fmt: skip
-_SHRD = "r = ((SHR(a, c) | SHL(b, W - c)) if c <= W else (SHR(b, c - W) | SHL(a, 2 * W - c))) & MASK\n" \
-        "f = (SHR(a, c - 1) if c <= W else SHR(b, c - W - 1)) & 1\nRES = SX(r)\n" \
-        "o = (r ^ a) >> (W - 1)\nAUX = (f << 63) | ((f ^ o) << 62)\nPUT(r)"  # fmt: skip
+_SHLD = (
+    "r = ((SHL(a, c) | SHR(b, W - c)) if c <= W else (SHL(b, c - W) | SHR(a, 2 * W - c))) & MASK\n"
+    "f = (SHR(a, W - c) if c <= W else SHR(b, 2 * W - c)) & 1\nRES = SX(r)\n"
+    "o = (r ^ a) >> (W - 1)\nAUX = (f << 63) | ((f ^ o) << 62)\nPUT(r)"
+)
+_SHRD = (
+    "r = ((SHR(a, c) | SHL(b, W - c)) if c <= W else (SHR(b, c - W) | SHL(a, 2 * W - c))) & MASK\n"
+    "f = (SHR(a, c - 1) if c <= W else SHR(b, c - W - 1)) & 1\nRES = SX(r)\n"
+    "o = (r ^ a) >> (W - 1)\nAUX = (f << 63) | ((f ^ o) << 62)\nPUT(r)"
+)
 for _name, _effect in (("shld", _SHLD), ("shrd", _SHRD)):
     _body = "".join(f"    {line}\n" for line in _effect.split("\n"))
     uop(_name, _DOUBLE + _KEEP + _body, (16, 32, 64), flags="rw")
@@ -211,18 +232,25 @@ uop("setc", "d = A ^ (AUX >> 63)\nAUX = AUX ^ (d << 63) ^ (d << 62)", flags="rw"
 # --- multiplication and division -------------------------------------------------------------------------------------
 
 uop("mul", "PUT((A * B) & MASK)", WIDTHS)
-_PRODUCT = "a = A & MASK\nb = B & MASK\nr = (a * b) & MASK\nh = MULHS(a, b) if W == 64 else ((SX(a) * SX(b)) >> W) & MASK\n" \
-           "f = 1 if h != (MASK if r & SIGN else 0) else 0\nRES = SX(r)\nAUX = f << 63\nPUT(r)"  # fmt: skip
+_PRODUCT = (
+    "a = A & MASK\nb = B & MASK\nr = (a * b) & MASK\nh = MULHS(a, b) if W == 64 else ((SX(a) * SX(b)) >> W) & MASK\n"
+    "f = 1 if h != (MASK if r & SIGN else 0) else 0\nRES = SX(r)\nAUX = f << 63\nPUT(r)"
+)
 uop("imul", _PRODUCT, (16, 32, 64), flags="w", quiet=True)
 uop("imuli", _PRODUCT.replace("B &", "I &"), (16, 32, 64), flags="w", quiet=True)
 uop("mulhu", "PUT(MULHU(A & MASK, B & MASK) if W == 64 else ((A & MASK) * (B & MASK) >> W) & MASK)", WIDTHS)
-uop("mulhs", "a = A & MASK\nb = B & MASK\nPUT(MULHS(a, b) if W == 64 else ((SX(a) * SX(b)) >> W) & MASK)", WIDTHS)
+uop(
+    "mulhs",
+    "a = A & MASK\nb = B & MASK\nPUT(MULHS(a, b) if W == 64 else ((SX(a) * SX(b)) >> W) & MASK)",
+    WIDTHS,
+)
 #: Flags of a product, A its low and B its high half: CF = OF = (S says whether signed) the high half matters.
 uop("flagmul", "r = A & MASK\nh = B & MASK\nx = (MASK if r & SIGN else 0) if scale else 0\nf = 1 if h != x else 0\n"
     "RES = SX(r)\nAUX = f << 63", WIDTHS, flags="w", quiet="")  # fmt: skip
 # Dividend D:S (high, low), divisor A; the remainder goes to D, the quotient to S.
 uop("divu", "h = D & MASK\nl = S & MASK\nv = A & MASK\nif h >= v:\n    FAULT(0, 0)\n"
-    "q = UDIV(h, l, v) if W == 64 else ((h << W) | l) // v\nD = (l - q * v) & MASK\nS = q", WIDTHS, leaves=True)  # fmt: skip
+    "q = UDIV(h, l, v) if W == 64 else ((h << W) | l) // v\nD = (l - q * v) & MASK\nS = q",
+    WIDTHS, leaves=True)  # fmt: skip
 uop("divs", "h = D & MASK\nl = S & MASK\nv = A & MASK\nif SDIV_FAULTS(W, h, l, v):\n    FAULT(0, 0)\n"
     "q = SDIV(W, h, l, v)\nD = (l - q * v) & MASK\nS = q & MASK", WIDTHS, leaves=True)  # fmt: skip
 
@@ -246,7 +274,7 @@ uop("skip", "SKIP()", leaves=True)
 uop("readslot", "D = R[(I + A) & 255]")
 uop("writeslot", "R[(I + A) & 255] = B")
 uop("setmode", "SET_MODE()", leaves=True)
-#: An offset A of width I & 15 bytes in segment B (0-5), outside 64-bit mode; I bit 4: a write. Gives the linear address.
+#: Linear address of offset A in segment B (0-5) outside 64-bit mode: I & 15 bytes, I bit 4: a write.
 uop("segment", "D = SEGMENT(B, A, I)", leaves=True)
 #: Alignment check: A a linear address, I its alignment - 1.
 uop("aligned", "if A & I:\n    FAULT(17, 0)", leaves=True)
@@ -294,8 +322,10 @@ _DIRECT = {  # CMP's conditions without the flags
 }  # fmt: skip
 for _imm, _b in (("", "B"), ("i", "I")):
     for _cc, _condition in CONDITIONS.items():
-        _cmp = f"a = A & MASK\nb = {_b} & MASK\nr = (a - b) & MASK\nv = (~a & b) | (~(a ^ b) & r)\nRES = SX(r)\n" \
-               f"AUX = CARRIES(v)\nBRANCH({_DIRECT.get(_cc, _condition)})"  # fmt: skip
+        _cmp = (
+            f"a = A & MASK\nb = {_b} & MASK\nr = (a - b) & MASK\nv = (~a & b) | (~(a ^ b) & r)\nRES = SX(r)\n"
+            f"AUX = CARRIES(v)\nBRANCH({_DIRECT.get(_cc, _condition)})"
+        )
         for _w in WIDTHS:
             uop(f"cmp{_imm}{_w}+j{_cc}", _cmp, flags="w", leaves=True, fused=(f"cmp{_imm}{_w}", f"j{_cc}"))
             _list[-1] = replace(_list[-1], width=_w)
@@ -306,8 +336,11 @@ for _name in ("inc", "dec", "add", "addi", "sub", "subi", "and", "andi"):
     for _cc in ("e", "ne", "s", "ns", "b", "ae", "l", "ge", "le", "g"):
         for _w in (32, 64):
             _first = next(u for u in _list if u.name == f"{_name}{_w}")
-            _list.append(replace(_first, name=f"{_name}{_w}+j{_cc}", effect=_first.effect + f"\nBRANCH({CONDITIONS[_cc]})",
-                                 quiet=None, leaves=True, fused=(_first.name, f"j{_cc}")))  # fmt: skip
+            _effect = _first.effect + f"\nBRANCH({CONDITIONS[_cc]})"
+            _pair = (_first.name, f"j{_cc}")
+            _list.append(
+                replace(_first, name="+".join(_pair), effect=_effect, quiet=None, leaves=True, fused=_pair)
+            )
 
 UOPS: tuple[Uop, ...] = tuple(replace(u, number=n) for n, u in enumerate(_list))
 BY_NAME: dict[str, Uop] = {u.name: u for u in UOPS}

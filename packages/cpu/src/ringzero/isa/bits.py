@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ringzero.isa.form import Columns, form, lowers
-from ringzero.isa.operands import Imm, Mem, Operand, Reg
+from ringzero.isa.operands import Mem, Operand, Reg
 
 if TYPE_CHECKING:
     from ringzero.cpu.builder import Builder

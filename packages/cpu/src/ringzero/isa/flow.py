@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ringzero.isa.form import CONDITION_READS, CONDITIONS, form, lowers
 from ringzero.isa import privilege
 from ringzero.isa import record as R
+from ringzero.isa.form import CONDITION_READS, CONDITIONS, form, lowers
 from ringzero.isa.names import RCX, UD
 from ringzero.isa.operands import Far, Imm, Mem, Operand, Reg, Rel
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ringzero.isa.form import CONDITION_READS, CONDITIONS, form, lowers
 from ringzero.isa import record as R
+from ringzero.isa.form import CONDITION_READS, CONDITIONS, form, lowers
 from ringzero.isa.names import RAX, RBX, RDX, UD
 from ringzero.isa.operands import CReg, DReg, Mem, Operand, Reg, SReg
 

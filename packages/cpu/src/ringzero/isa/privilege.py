@@ -13,8 +13,21 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ringzero.isa.names import (
-    FLAG_IF, FLAG_NT, FLAG_RF, FLAG_TF, FLAG_VM, FLAGS_IOPL, FLAGS_USER, GP, NP, R11, RCX, RSP,
-    STACK_FAULT, TS, UD,
+    FLAG_IF,
+    FLAG_NT,
+    FLAG_RF,
+    FLAG_TF,
+    FLAG_VM,
+    FLAGS_IOPL,
+    FLAGS_USER,
+    GP,
+    NP,
+    R11,
+    RCX,
+    RSP,
+    STACK_FAULT,
+    TS,
+    UD,
 )  # fmt: skip
 
 if TYPE_CHECKING:
@@ -29,7 +42,7 @@ FLAT_LIMIT = 0xFFFF_FFFF
 
 
 def descriptor(b: Builder, selector: int, error: int, vector: int = GP) -> tuple[int, int]:
-    """Word and linear address of a selector's descriptor in the GDT or LDT; `vector`(error) beyond the table's limit."""
+    """Word and linear address of a selector's descriptor, in the GDT or LDT; `vector`(error) beyond its limit."""
     index = b.bits(selector, b.const(0xFFF8))
     local = b.bits(selector, b.const(4))
     base = b.select(local, b.get("ldtr_base"), b.get("gdtr_base"))
@@ -62,7 +75,8 @@ def deliver(b: Builder) -> None:
     """The microprogram that delivers int_vector through the IDT in long mode (SDM 3A 6.14).
 
     In: int_vector, int_error and int_has_error, int_software (INT n, INT3: the gate's DPL counts), int_external (EXT
-    in error codes), int_rip (what is pushed), int_flags (what is set in the pushed RFLAGS). Out: the new context, or a fault with nothing changed.
+    in error codes), int_rip (what is pushed), int_flags (what is set in the pushed RFLAGS). Out: the new context, or a
+    fault with nothing changed.
     """
     vector, cpl = b.get("int_vector"), b.get("cpl")
     gate_error = b.either(b.plus(b.left(vector, b.const(3)), b.const(2)), b.get("int_external"))
@@ -115,13 +129,17 @@ def deliver(b: Builder) -> None:
 def _new_stack(b: Builder, ist: int, inner: int, new_cpl: int) -> int:
     """The stack pointer that the frame goes below: from the IST, from the TSS for an inner level, or the present one.
 
-    In the slot `rsp` when this returns it still is the old one; the aligned new one is the result (SDM 3A 6.14.2, 6.14.5).
+    The slot `rsp` still holds the old one; the aligned new one is the result (SDM 3A 6.14.2, 6.14.5).
     """
     top = b.copy(RSP)
     tss_error = b.either(b.bits(b.get("tr_selector"), b.const(0xFFFC)), b.get("int_external"))
     with b.when(b.either(ist, inner)):
         # RSP0-2 at byte 4, IST1-7 at byte 36 of the TSS (SDM 3A, figure 8-11).
-        entry = b.select(ist, b.plus(b.left(ist, b.const(3)), b.const(28)), b.plus(b.left(new_cpl, b.const(3)), b.const(4)))
+        of_ist, of_level = (
+            b.plus(b.left(ist, b.const(3)), b.const(28)),
+            b.plus(b.left(new_cpl, b.const(3)), b.const(4)),
+        )
+        entry = b.select(ist, of_ist, of_level)
         b.fault_if(b.below(b.get("tr_limit"), b.plus(entry, b.const(7))), TS, tss_error)
         b.emit("mov64", top, b.load_system(b.plus(b.get("tr_base"), entry), 8))
     b.fault_if(b.noncanonical(top), STACK_FAULT, b.get("int_external"))
@@ -134,7 +152,8 @@ def _push_frame(b: Builder, top: int) -> None:
     b.load_system(bottom, 8, offset=-40, write=True)
     b.load_system(top, 8, offset=-8, write=True)
     for offset, value in (
-        (-8, b.get("ss_selector")), (-16, RSP), (-24, b.either(b.flags(), b.get("int_flags"))), (-32, b.get("cs_selector")), (-40, b.get("int_rip")),
+        (-8, b.get("ss_selector")), (-16, RSP), (-24, b.either(b.flags(), b.get("int_flags"))),
+        (-32, b.get("cs_selector")), (-40, b.get("int_rip")),
     ):  # fmt: skip
         b.store_system(top, 8, value, offset)
     with b.when(b.get("int_has_error")):
@@ -245,7 +264,7 @@ def syscall(b: Builder) -> None:
 
 
 def sysret(b: Builder, long: bool) -> None:
-    """SDM 2B, SYSRET: to 64-bit code with REX.W, else to compatibility mode. A bad rcx faults at CPL 0, as Intel has it."""
+    """SDM 2B, SYSRET: to 64-bit code with REX.W, else to compatibility mode. A bad rcx faults at CPL 0, as on Intel."""
     b.fault_if(b.negate(b.bits(b.get("efer"), b.const(1))), UD)
     if long:
         b.fault_if(b.noncanonical(RCX), GP)

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from ringzero.isa.form import Columns, form, lowers
 from ringzero.isa import record as R
+from ringzero.isa.form import Columns, form, lowers
 from ringzero.isa.names import ES, RAX, RCX, RDI, RSI
 from ringzero.isa.operands import Imm, Operand, Reg
 
