@@ -39,3 +39,12 @@ def cache_directory() -> Path:
     if sys.platform == "darwin":
         return Path(os.path.expanduser("~/Library/Caches")) / "ringzero"
     return Path(os.path.expanduser("~/.cache")) / "ringzero"
+
+
+def read_bounded(path: Path | str, limit: int = 256 << 20) -> bytes:
+    """A file's content; a device that never ends is no file. Raises OSError naming `path`."""
+    with open(path, "rb") as file:
+        content = file.read(limit + 1)
+    if len(content) > limit:
+        raise OSError(27, f"File is larger than {limit >> 20} MiB", str(path))
+    return content

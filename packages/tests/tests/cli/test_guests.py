@@ -144,11 +144,11 @@ def test_stages_of_any_image(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     send = "\n".join(f"mov al, {ord(character)}\nout dx, al" for character in text + "\n")
     guest = elf(tmp_path, "mov dx, 0x3f8\n" + send + "\n" + EXIT.format(0x10))
     stages = tmp_path / "stages.toml"
-    rows = '[[stage]]\nname = "one"\ntitle = "the first"\n'
+    rows = '[[stages]]\nname = "one"\ntitle = "the first"\n'
     stages.write_text(rows)
     assert main(["run", guest, "--stages", str(stages)]) == 0
     assert "the first" in capsys.readouterr().out
-    stages.write_text(rows + '[[stage]]\nname = "two"\ntitle = "the second"\n')
+    stages.write_text(rows + '[[stages]]\nname = "two"\ntitle = "the second"\n')
     assert main(["run", guest, "--stages", str(stages)]) == 1
     assert "first missing: two (the second)" in capsys.readouterr().out
 

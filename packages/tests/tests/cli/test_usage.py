@@ -23,7 +23,7 @@ USAGE = [
     (["asm", "-", "-f", "bin"], "-o"),
     (["asm", "{dir}", "-o", "-"], "{dir}"),
     (["asm", "{empty}", "-o", "{dir}/no/such/place"], "place"),
-    (["asm", "{empty}", "-D", "=1"], "-D NAME=VALUE"),
+    (["asm", "{empty}", "-o", "{dir}/out", "-D", "=1"], "-D NAME=VALUE"),
     (["disasm", "{dir}/missing"], "missing"),
     (["disasm", "{text}", "-o", "12q"], "12q"),
     (["disasm", "{text}", "-b", "16"], "16"),

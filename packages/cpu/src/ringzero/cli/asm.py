@@ -38,11 +38,8 @@ def asm(
     """Assemble FILE (NASM syntax; - is standard input) into a flat binary or an ELF64 image."""
     from ringzero.asm import assemble
 
+    out = out or default_output(file, form)
     source: str | Path = sys.stdin.read() if file == "-" else Path(file)
-    if out is None:
-        if file == "-":
-            raise click.UsageError("standard input has no name to make one from; say where to write with -o")
-        out = default_output(Path(file), form)
     made = assemble(
         source,
         format="elf64" if form == "elf64" else "bin",
@@ -54,12 +51,14 @@ def asm(
         put(listing, made.listing.encode())
 
 
-def default_output(file: Path, form: str) -> str:
+def default_output(file: str, form: str) -> str:
     """As nasm: the source's name with the format's suffix; never the source itself."""
-    target = file.with_suffix(SUFFIX[form])
+    if file == "-":
+        raise click.UsageError("standard input has no name to make one from; say where to write with -o")
+    target = str(Path(file).with_suffix(SUFFIX[form]))
     if target == file:
         raise click.UsageError(f"the output would overwrite {file}; name another with -o")
-    return str(target)
+    return target
 
 
 def definition(text: str) -> tuple[str, str]:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+
+from ringzero.files import read_bounded
 
 if TYPE_CHECKING:
     from ringzero.asm.image import Image
@@ -25,13 +26,13 @@ COLUMN = 8  # bytes of an instruction on a line
 @click.option("-o", "origin", metavar="ADDRESS", help="The address of the first byte (a flat binary's). [0]")
 def disasm(file: str, bits: str, origin: str | None) -> None:
     """Disassemble FILE (- is standard input): a flat binary, or the code of an ELF file by its symbols."""
-    code = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
+    code = sys.stdin.buffer.read() if file == "-" else read_bounded(file)
     if code.startswith(ELF_MAGIC):
         if origin is not None:
             raise click.UsageError(f"{file} is an ELF file and says its own addresses; leave out -o")
         from ringzero.asm.image import Image
 
-        lines = elf_lines(Image.from_bytes(code), int(bits))
+        lines = elf_lines(Image.from_bytes(code, file), int(bits))
     else:
         lines = flat_lines(code, int(bits), number(origin or "0"))
     for line in lines:

@@ -92,7 +92,7 @@ def must_be_writable(path: Path) -> None:
         raise FileNotFoundError(2, "No such directory for the file", str(path))
 
 
-def make_machine(image: Image | str | Path, options: Options, **settings: Any) -> Machine:
+def make_machine(image: Image, options: Options, **settings: Any) -> Machine:
     """A machine with the image loaded; `settings` are Machine's own."""
     from ringzero.machine.machine import Machine
 

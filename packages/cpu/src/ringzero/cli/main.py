@@ -64,9 +64,10 @@ def ringzero() -> None:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit status; never raises, whatever the input."""
     try:
-        status = ringzero.main(
-            args=None if argv is None else list(argv), prog_name="ringzero", standalone_mode=False
-        )
+        arguments = sys.argv[1:] if argv is None else list(argv)
+        # Not `ringzero.main()`: click would give a closed pipe a status of its own.
+        with ringzero.make_context("ringzero", arguments) as context:
+            status = ringzero.invoke(context)
         if sys.stdout is not None:  # None when the process was started with it closed
             sys.stdout.flush()
     except BaseException as error:  # every way out of the process passes here, to be given its status
@@ -82,6 +83,8 @@ def ending(error: BaseException) -> int:
         return say("standard output was closed before everything was written", USAGE)
     if isinstance(error, (click.exceptions.Abort, KeyboardInterrupt)):
         return say("interrupted", INTERRUPTED)
+    if isinstance(error, click.exceptions.Exit):  # --help and --version end here
+        return error.exit_code
     if isinstance(error, SystemExit):
         return error.code if isinstance(error.code, int) else USAGE
     if isinstance(error, click.exceptions.NoArgsIsHelpError):

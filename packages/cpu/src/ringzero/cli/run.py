@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from ringzero.cli.guest import COUNT, Options, guest_options, make_machine, run_guest
+from ringzero.files import read_bounded
 
 
 @click.command()
@@ -34,7 +35,9 @@ def run(
     **chosen: Any,
 ) -> int:
     """Boot IMAGE, an ELF file, and follow it to its end; status 0 when it came to a good one."""
+    from ringzero.asm.image import Image
     from ringzero.machine.harness import MAX_STEPS, SUCCESS_EXIT
+    from ringzero.machine.memory import parse_size
     from ringzero.machine.stages import read_stages
 
     options = Options(**chosen)
@@ -42,7 +45,9 @@ def run(
     rows = read_stages(stages) if stages is not None else None
     if config is not None and rows is None:
         raise click.UsageError("--config chooses from the stages of a list; name one with --stages FILE")
-    machine = make_machine(image, options, memory=memory, append=append, devices=devices)
+    size = parse_size(memory)
+    loaded = Image.from_bytes(read_bounded(image), image)
+    machine = make_machine(loaded, options, memory=size, append=append, devices=devices)
     return run_guest(
         machine,
         options,
