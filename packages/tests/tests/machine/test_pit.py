@@ -192,6 +192,12 @@ def test_the_machine_overrides_the_rate(make_board, period, phase, edges):
     assert [when - 50 for when in board.advance(250)] == edges
 
 
+def test_a_phase_alone_keeps_the_guest_s_period(make_board):
+    board = make_board(timer_phase=7)
+    program(board, 0, 2, 11932)
+    assert board.advance(2_100_000) == [7, 1_000_022, 2_000_037]
+
+
 def test_the_counter_follows_the_override(make_board):
     board = make_board(timer_period=1000)
     program(board, 0, 2, 100)

@@ -67,6 +67,11 @@ class Platform:
         self.on_stop: Callable[[], None] = lambda: None
         self.stop_request: StopRequest | None = None
         self.pic = pic.Pic()
+        for name, cycles in (("timer_period", timer_period), ("timer_phase", timer_phase)):
+            if cycles is not None and not 0 <= cycles < 1 << 62:
+                raise UsageError(f"{name}={cycles} is not a count of cycles, 0 or more")
+        if not 0 < serial_ports <= len(uart.FIRST_PORTS):
+            raise UsageError(f"serial_ports={serial_ports} is not 1 to {len(uart.FIRST_PORTS)}")
         self.pit = pit.Pit(timer_period=timer_period, timer_phase=timer_phase)
         self.cmos = cmos.Cmos(base=cmos.parse_date(rtc))
         self.cmos.configure(memory_size)

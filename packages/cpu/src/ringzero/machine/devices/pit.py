@@ -6,7 +6,7 @@ speaker: its gate and output are seen through port 61.
 
 A machine may override the rate of channel 0 in its periodic modes (2 and 3): the guest's count then stands for
 `timer_period` cycles, the first edge comes `timer_phase` cycles after the count was written, and the counter reads
-accordingly. Period 0 means that no tick ever comes.
+accordingly. Period 0 means that no tick ever comes; a phase without a period keeps the guest's own period.
 """
 
 from __future__ import annotations
@@ -139,9 +139,7 @@ class Pit(Device):
         """Start counting from `count` at this cycle."""
         clock = self.host.clock
         channel.count, channel.next_count, channel.counting = count, None, True
-        channel.period = None
-        if channel is self.channels[0] and channel.mode in (2, 3) and self.timer_period is not None:
-            channel.period = self.timer_period
+        channel.period = self._override(channel)
         if channel.period:
             phase = channel.period if self.timer_phase is None else self.timer_phase
             channel.start = clock.now + phase - channel.period
@@ -149,6 +147,14 @@ class Pit(Device):
             channel.start = clock.now * FREQUENCY // clock.hz
         channel.paused = 0 if not channel.gate and channel.mode not in (1, 5) else None
         self._plan(channel, clock.now)
+
+    def _override(self, channel: Channel) -> int | None:
+        """The cycles of a period where the machine sets them. A phase alone keeps the guest's period, in whole cycles."""
+        if channel is not self.channels[0] or channel.mode not in (2, 3):
+            return None
+        if self.timer_period is None and self.timer_phase is not None:
+            return max(channel.count * self.host.clock.hz // FREQUENCY, 1)
+        return self.timer_period
 
     def _plan(self, channel: Channel, earliest: int | None = None) -> None:
         """Schedule channel 0's next edge of OUT: after this cycle, or not before cycle `earliest`."""
