@@ -149,7 +149,7 @@ class Pit(Device):
         self._plan(channel, clock.now)
 
     def _override(self, channel: Channel) -> int | None:
-        """The cycles of a period where the machine sets them. A phase alone keeps the guest's period, in whole cycles."""
+        """The cycles of a period where the machine sets them. A phase alone keeps the guest's, in whole cycles."""
         if channel is not self.channels[0] or channel.mode not in (2, 3):
             return None
         if self.timer_period is None and self.timer_phase is not None:
