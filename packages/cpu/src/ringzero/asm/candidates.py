@@ -26,6 +26,7 @@ class Candidate:
     """
 
     form: Form
+    kinds: tuple[Kind, ...]
     opsize: int
     order: tuple[int, ...]
     opsize_prefix: bool
@@ -268,7 +269,7 @@ def _candidate(form: Form, size: int, order: tuple[int, ...], mode: int, asked: 
     wide = form.rex_w == 1 or (size == 8 and form.size in ("v", "y"))
     if form.mnemonic == "sldt" or form.operands == ("r_m16", "sreg"):
         wide = False  # the low half is written and the upper half cleared all the same
-    return Candidate(form, size, order, narrow or (asked == 2 and form.mandatory is None), wide)
+    return Candidate(form, form.kinds, size, order, narrow or (asked == 2 and form.mandatory is None), wide)
 
 
 def _short_load(mnemonic: str, mode: int, operands: tuple[Operand, ...], kept: list[Match]) -> tuple[Candidate, ...]:
@@ -278,7 +279,7 @@ def _short_load(mnemonic: str, mode: int, operands: tuple[Operand, ...], kept: l
     if operands[1].strict or operands[1].size not in (0, 8):
         return ()
     return tuple(
-        Candidate(form, 4, order, False, False, True)
+        Candidate(form, form.kinds, 4, order, False, False, True)
         for form, size, order in kept
         if form.operands == ("o", "imm") and size == 8
     )

@@ -122,8 +122,8 @@ def _register(operand: Reg) -> str:
 def _memory_keyword(memory: Mem, form: Form, operands: tuple[Operand, ...]) -> str:
     if "m_far" in form.operands:
         return f"{_KEYWORDS[memory.size - 2]} far "
-    if not memory.size:
-        return ""
+    if not memory.size or form.memory_only:
+        return ""  # the row leaves no choice
     for kind, other in zip(form.kinds, operands, strict=True):
         if isinstance(other, Reg) and other.size == memory.size and kind.place != "fixed":
             return ""

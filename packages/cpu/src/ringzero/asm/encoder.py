@@ -47,7 +47,10 @@ class _NoFit(Exception):
 class Instruction:
     """A parsed instruction. `prefixes` are bytes (lock, rep …); `opsize` what o16, o32, o64 ask for, or 0."""
 
-    __slots__ = ("_candidates", "_done", "lock", "mnemonic", "mode", "operands", "opsize", "prefixes", "relative", "static")
+    __slots__ = (
+        "_branch", "_candidates", "_done", "_known", "lock", "mnemonic", "mode", "operands", "opsize", "prefixes",
+        "relative", "static",
+    )  # fmt: skip
 
     def __init__(
         self, mnemonic: str, operands: list[Operand], mode: int, relative: bool, prefixes: bytes = b"", opsize: int = 0
@@ -61,6 +64,8 @@ class Instruction:
         self.lock = 0xF0 in prefixes
         self.static = all(_is_static(operand) for operand in operands)
         self._done: Encoding | None = None
+        self._known: tuple[list[object], int] | None = None
+        self._branch: tuple[int, int] | None = None
         self._candidates: tuple[Candidate, ...] | None = None
 
     def encode(self, scope: Scope) -> Encoding:
@@ -86,6 +91,40 @@ class Instruction:
         if self.static:
             self._done = best
         return best
+
+    def size(self, scope: Scope) -> int:
+        """The length of the encoding at `scope.here`, without making it where it cannot have changed.
+
+        A length depends on which values are addresses and on the numbers among the values, and for a branch that has
+        a short form on the distance.
+        """
+        if self._done is not None:
+            return len(self._done.code)
+        if self._branch is not None:
+            return self._branch_size(*self._branch, scope)
+        values = [_values(operand, scope) for operand in self.operands]
+        shape = [value if type(value) is int else type(value) for value in values]
+        if self._known is None or self._known[0] != shape:
+            length = len(self.encode(scope).code)
+            self._note_branch(length)
+            self._known = (shape, length)
+            return length
+        return self._known[1]
+
+    def _note_branch(self, length: int) -> None:
+        """Remember both lengths of a branch that has a short and a near form and nothing else to decide."""
+        found = self._candidates or ()
+        if len(found) == 2 and found[0].form.operands == ("rel8",) and found[1].form.operands == ("rel",):
+            near = 4 + len(self.prefixes) + 1 + (found[1].form.opcode_map != 0)
+            if not found[1].opsize_prefix:
+                self._branch = (2 + len(self.prefixes), near)
+
+    def _branch_size(self, short: int, near: int, scope: Scope) -> int:
+        value = _values(self.operands[0], scope)
+        if isinstance(value, Unknown):
+            return short
+        delta = add(value, scope.here, -1)
+        return short if isinstance(delta, int) and fits_signed(delta - short, 1) else near
 
     def _check_prefixes(self) -> None:
         assert self._candidates is not None
@@ -156,7 +195,7 @@ class _Encoder:
     def encode(self) -> Encoding:
         form = self.candidate.form
         immediates = 0
-        for kind, n in zip(form.kinds, self.candidate.order, strict=True):
+        for kind, n in zip(self.candidate.kinds, self.candidate.order, strict=True):
             immediates += self._operand(kind, self.instruction.operands[n], self.values[n], immediates)
         code = bytearray(self._head())
         if form.fixed_modrm is not None:

@@ -123,6 +123,11 @@ def add(left: Value, right: Value, sign: int = 1) -> Value:
     """left + sign * right."""
     if isinstance(left, int) and isinstance(right, int):
         return wrap(left + sign * right)
+    if isinstance(left, Address):
+        if isinstance(right, int):
+            return Address(wrap(left.offset + sign * right), left.terms)
+        if sign < 0 and isinstance(right, Address) and left.terms == right.terms:
+            return wrap(left.offset - right.offset)
     if isinstance(left, Unknown) or isinstance(right, Unknown):
         return UNKNOWN
     terms: dict[int, int] = {}

@@ -58,10 +58,14 @@ class Code:
     instruction: Instruction
 
     def run(self, state: State) -> None:
-        if not self.instruction.static:
+        instruction = self.instruction
+        if not instruction.static:
             state.scope.here = state.here()
-        encoding = self.instruction.encode(state.scope)
-        state.put(encoding.code, encoding.fixups, True)
+        if state.last:
+            encoding = instruction.encode(state.scope)
+            state.put(encoding.code, encoding.fixups, True)
+        else:
+            state.advance(instruction.size(state.scope))
 
 
 @dataclass(slots=True)
