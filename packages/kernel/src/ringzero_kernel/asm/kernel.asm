@@ -57,5 +57,13 @@
 %include "tests_boot.asm"
 %include "tests_cpu.asm"
 %include "tests_memory.asm"
+%include "tests_interrupts.asm"
+%include "tests_sched.asm"
+%include "tests_wait.asm"
+%include "tests_kthread.asm"
+%include "tests_work.asm"
+%include "tests_promises.asm"
+%include "tests_user.asm"
+%include "tests_stress.asm"
 
 %include "end.asm"              ; the ends of the sections: nothing may follow

@@ -24,10 +24,70 @@ routine kernel_main, "kernel_main"
         call test_protection
         call test_frames
         call test_heap
-        call test_exceptions
         call pic_init
         call timer_init
+        call syscall_init
         call threads_init
+        must nz, "there is memory for the idle thread"
+        call test_interrupts
+        mov rax, [config]
+        lea rcx, [config_mains]
+        call [rcx+rax*8]
         begin "all-passed"
         passed
         jmp exit_success
+
+section .rodata
+        align 8, db 0
+config_mains:   dq main_stages, main_stress, main_work
+
+section .text
+; main_stages - config=boot-stages: everything.
+; in:       nothing
+; out:      nothing
+; clobbers: scratch
+; interrupts: on
+routine main_stages, "main_stages"
+        push rbp
+        mov rbp, rsp
+        call test_exceptions
+        call test_log_handler
+        call test_sched
+        call test_wait
+        call test_kthread_life
+        call test_kthread_promises
+        call test_workqueue
+        call test_work_promises
+        call test_system_queue
+        call test_user
+        pop rbp
+        ret
+
+; main_stress - config=kthread-stress: many threads, and the work queues after them.
+; in:       nothing
+; out:      nothing
+; clobbers: scratch
+; interrupts: on
+routine main_stress, "main_stress"
+        push rbp
+        mov rbp, rsp
+        call test_kthread_life
+        call test_stress
+        call test_workqueue
+        call test_work_promises
+        pop rbp
+        ret
+
+; main_work - config=workqueue: the work queues alone.
+; in:       nothing
+; out:      nothing
+; clobbers: scratch
+; interrupts: on
+routine main_work, "main_work"
+        push rbp
+        mov rbp, rsp
+        call test_workqueue
+        call test_work_promises
+        call test_system_queue
+        pop rbp
+        ret

@@ -22,6 +22,9 @@ UART_LSR        equ COM1 + 5
 LSR_THRE        equ 0x20        ; the transmitter can take a byte
 IER_THRE        equ 2           ; interrupt when it can
 
+section .bss
+serial_hook:    resq 1          ; a test's routine, called in the handler; 0 = none
+
 section .text
 ; serial_init - 115200 baud, 8 bits, no parity, FIFOs on, no interrupts.
 ; in:       nothing
@@ -67,4 +70,49 @@ routine serial_put, "serial_put"
         mov eax, ecx
         mov dx, UART_DATA
         out dx, al
+        ret
+
+; serial_interrupt_on - lets the transmitter interrupt whenever it can take a byte; at once, if it can now.
+; in:       nothing
+; out:      nothing
+; clobbers: scratch
+; interrupts: either
+routine serial_interrupt_on, "serial_interrupt_on"
+        mov edi, IRQ_VECTOR+IRQ_COM1
+        lea rsi, [serial_interrupt]
+        call set_vector
+        mov edi, IRQ_COM1
+        call pic_unmask
+        mov dx, UART_IER
+        mov al, IER_THRE
+        out dx, al
+        ret
+
+; serial_interrupt_off - silences it.
+; in:       nothing
+; out:      nothing
+; clobbers: rax, rdx, rdi
+; interrupts: either
+routine serial_interrupt_off, "serial_interrupt_off"
+        mov dx, UART_IER
+        xor eax, eax
+        out dx, al
+        mov edi, IRQ_COM1
+        jmp pic_mask
+
+; serial_interrupt - the transmitter can take a byte.
+; in:       rdi = frame
+; out:      nothing
+; clobbers: scratch
+; interrupts: off
+routine serial_interrupt, "serial_interrupt"
+        mov dx, UART_IIR        ; reading the reason clears it
+        in al, dx
+        mov al, PIC_EOI
+        out PIC1, al
+        mov rax, [serial_hook]
+        test rax, rax
+        jz .done
+        call rax
+.done:
         ret

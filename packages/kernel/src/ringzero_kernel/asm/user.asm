@@ -147,7 +147,7 @@ routine user_fault, "user_fault"
         lea rsi, [rax+thread.name]
         lea rcx, [exception_names]
         mov rdx, [rcx+rbx*8]
-        say "user program %s killed: %s"
+        say "%s: killed by %s"
         lea rdi, [rbx+USER_KILLED]
 
 ; user_exit - ends the current program and frees its address space.
