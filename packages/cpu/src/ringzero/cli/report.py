@@ -106,12 +106,10 @@ def reporter(json_wanted: bool, stream: TextIO) -> Report:
 
 def verdict_line(outcome: Outcome) -> str:
     """The verdict in one line: what, how far, on which engine, and for a failure why."""
-    reached = sum(stage.reached for stage in outcome.stages)
-    stages = f"{reached} of {len(outcome.stages)} stages, " if outcome.stages else ""
-    ran = (
-        f"{stages}{outcome.steps:,} steps, {moment(outcome.time_ns).strip()} virtual, {outcome.engine} engine"
-    )
-    return f"{outcome.verdict}: {ran}" + (f" - {outcome.why}" if outcome.why else "")
+    ran = f"{outcome.steps:,} steps, {moment(outcome.time_ns).strip()} virtual, {outcome.engine} engine"
+    if outcome.stages and outcome.passed:
+        ran = f"all {len(outcome.stages)} stages, {ran}"
+    return f"{outcome.verdict}: {ran}" + (f"; {outcome.why}" if outcome.why else "")
 
 
 def failure_lines(outcome: Outcome) -> list[str]:

@@ -43,7 +43,9 @@ def trace_switches(harness: Harness) -> None:
 
     def switched(machine: Machine) -> None:
         stack = machine.registers["rsp"]
-        rip, rflags = (saved(machine, stack, threads.get(name)) for name in ("saved_rip", "saved_rflags"))
+        rip, rflags = (
+            saved(machine, stack, threads.get(name)) for name in ("saved_rip_offset", "saved_rflags_offset")
+        )
         tell(
             f"{machine.step:>10}  switch to {thread_text(machine, harness.stages)}"
             f"  rip {place_text(machine, rip)}  rsp {stack:#x}  rflags {'?' if rflags is None else flags_text(rflags)}"

@@ -49,24 +49,24 @@ def flags_text(rflags: int) -> str:
 def thread_text(machine: Machine, stages: StageList | None) -> str | None:
     """Which thread runs, as the stage list's [threads] tells how to find it: `7 worker`; None when it does not say.
 
-    `current` is the symbol of a pointer to the running thread's structure, `id` the offset there of its 64-bit number,
-    `name` of its NUL-terminated name, `name_pointer` of a pointer to one.
+    At the symbol `current`, plus `current_offset`, lies the pointer to the running thread's structure; `tid_offset` is
+    the place there of its 64-bit number, `name_offset` that of its name, NUL-terminated, at most `name_size` bytes.
     """
     threads = stages.threads if stages else {}
     if not isinstance(threads.get("current"), str):
         return None
+    offsets = {key: value for key, value in threads.items() if isinstance(value, int)}
     try:
-        thread = word(machine, machine.symbol(threads["current"]))
-        parts = [f"at {thread:#x}"]
-        if isinstance(threads.get("id"), int):
-            parts = [str(word(machine, thread + threads["id"]))]
-        if isinstance(threads.get("name"), int):
-            parts.append(text(machine, thread + threads["name"]))
-        elif isinstance(threads.get("name_pointer"), int):
-            parts.append(text(machine, word(machine, thread + threads["name_pointer"])))
+        thread = word(machine, machine.symbol(threads["current"]) + offsets.get("current_offset", 0))
+        if thread == 0:
+            return "none yet"
+        tid = word(machine, thread + offsets["tid_offset"]) if "tid_offset" in offsets else thread
+        name = text(machine, thread + offsets["name_offset"], offsets.get("name_size", NAME_LIMIT))
+    except KeyError:
+        return f"{tid}"
     except RingzeroError:
         return "not readable"
-    return " ".join(parts)
+    return f"{tid} {name}"
 
 
 def word(machine: Machine, address: int) -> int:
@@ -74,7 +74,7 @@ def word(machine: Machine, address: int) -> int:
     return int.from_bytes(machine.read_virtual(address, 8), "little")
 
 
-def text(machine: Machine, address: int) -> str:
+def text(machine: Machine, address: int, size: int) -> str:
     """A NUL-terminated text of the guest, as far as it is printable."""
-    content = machine.read_virtual(address, NAME_LIMIT).split(b"\0")[0]
+    content = machine.read_virtual(address, size).split(b"\0")[0]
     return "".join(character if character.isprintable() else "." for character in content.decode("latin-1"))
