@@ -1,0 +1,400 @@
+/* Linear to physical: the page walk, its cache, and every access that the loop's fast path turns down.
+ *
+ * The cache is unobservable. A page whose entries a walk has read carries TABLE in its flags, and a store into it
+ * flushes; A and D are set when they are first needed, so an entry that is cached has nothing left to write; and a
+ * permission to write is cached only for a page without flags. */
+#include "core.h"
+
+#define RZ_LOW32 0xFFFFFFFFULL
+#define RZ_ADDRESS (((1ULL << 52) - 1) & ~RZ_OFFSET)
+#define RZ_RESERVED_ADDRESS (((1ULL << 52) - 1) & ~((1ULL << RZ_PHYSICAL_BITS) - 1))
+
+static uint64_t read64(const rz_engine *e, uint64_t physical)
+{
+    uint64_t value = ~0ULL; /* nobody answers where there is no RAM */
+    if (physical < e->ram_size)
+        memcpy(&value, e->ram + physical, 8);
+    return value;
+}
+
+static int fault(rz_engine *e, uint64_t vector, uint64_t error, uint64_t address)
+{
+    e->state[RZ_SLOT_fault_vector] = vector;
+    e->state[RZ_SLOT_fault_error] = error;
+    e->state[RZ_SLOT_fault_address] = address;
+    return RZ_LEAVE_FAULT;
+}
+
+static int leave_at(rz_engine *e, int reason, uint64_t physical, uint64_t length)
+{
+    e->state[RZ_SLOT_fault_address] = physical;
+    e->state[RZ_SLOT_fault_error] = length;
+    return reason;
+}
+
+static int page_fault(rz_engine *e, uint64_t linear, int access, uint64_t error)
+{
+    int tell_fetch = (e->state[RZ_SLOT_efer] & RZ_EFER_NXE) || (e->state[RZ_SLOT_cr4] & RZ_CR4_SMEP);
+    error |= access & RZ_HOW_WRITE ? 2 : 0;
+    error |= access & RZ_HOW_USER ? 4 : 0;
+    error |= access & RZ_HOW_FETCH && tell_fetch ? 16 : 0;
+    return fault(e, 14, error, linear);
+}
+
+/* Forget the write permission of one physical page, under whatever linear address it was cached. */
+void rz_drop_write_tags(rz_engine *e, uint64_t page)
+{
+    uint64_t base = (uint64_t)(uintptr_t)e->ram + page * RZ_PAGE;
+    for (int user = 0; user < 2; user++)
+        for (int i = 0; i < RZ_TLB_SIZE; i++) {
+            rz_entry *entry = &e->tlb[user].entries[i];
+            if (entry->write != RZ_NO_TAG && entry->addend + entry->write == base)
+                entry->write = RZ_NO_TAG;
+        }
+}
+
+void rz_protect(rz_engine *e)
+{
+    for (int user = 0; user < 2; user++)
+        for (int i = 0; i < RZ_TLB_SIZE; i++)
+            e->tlb[user].entries[i].write = RZ_NO_TAG;
+}
+
+void rz_flush_translations(rz_engine *e)
+{
+    uint64_t *words = (uint64_t *)e->tlb;
+    for (size_t i = 0; i < sizeof e->tlb / 8; i++)
+        words[i] = RZ_NO_TAG;
+    for (uint64_t i = 0; i < e->tables_used; i++)
+        e->page_flags[e->tables[i]] &= (uint8_t)~RZ_TABLE;
+    e->tables_used = 0;
+    e->generation++;
+    e->counts[RZ_COUNT_FLUSHES]++;
+}
+
+static void mark_table(rz_engine *e, uint64_t page)
+{
+    uint8_t flags = e->page_flags[page];
+    if (flags & RZ_TABLE)
+        return;
+    if (!flags)
+        rz_drop_write_tags(e, page);
+    e->page_flags[page] = (uint8_t)(flags | RZ_TABLE);
+    if (e->tables_used < sizeof e->tables / sizeof *e->tables)
+        e->tables[e->tables_used++] = (uint32_t)page; /* one that finds no place keeps its flag: slower, not wrong */
+}
+
+static int holds_code(const rz_engine *e, uint64_t physical, uint64_t length)
+{
+    uint64_t page = physical / RZ_PAGE, first = (physical & RZ_OFFSET) >> RZ_GRANULE_SHIFT;
+    uint64_t last = ((physical + length - 1) & RZ_OFFSET) >> RZ_GRANULE_SHIFT;
+    uint64_t bits = (~0ULL >> (63 - last)) & (~0ULL << first);
+    return (e->page_flags[page] & RZ_CODE) && (e->granules[page] & bits);
+}
+
+enum { MAY_READ = 1, MAY_WRITE = 2, MAY_FETCH = 4 };
+
+/* Cache a translation. `may` holds what this privilege may do without anything left to check or to set. */
+static void fill(rz_engine *e, uint64_t linear, uint64_t physical, int access, int may)
+{
+    rz_tlb *tlb = &e->tlb[access & RZ_HOW_USER ? 1 : 0];
+    rz_entry *entry = RZ_TLB_ENTRY(tlb, linear);
+    uint64_t tag = linear & ~RZ_OFFSET, page = physical / RZ_PAGE;
+    if (page >= e->pages)
+        return;
+    if (!(e->state[RZ_SLOT_mode] & RZ_MODE_LONG) && linear > RZ_LOW32)
+        return; /* code outside 64-bit mode must not find what lies beyond its 4 GiB */
+    entry->read = may & MAY_READ ? tag : RZ_NO_TAG;
+    entry->fetch = may & MAY_FETCH ? tag : RZ_NO_TAG;
+    entry->write = may & MAY_WRITE && !e->page_flags[page] ? tag : RZ_NO_TAG;
+    tlb->permitted[RZ_TLB_OFFSET(linear) / sizeof(rz_entry)] = may & MAY_WRITE ? tag : RZ_NO_TAG;
+    entry->addend = (uint64_t)(uintptr_t)e->ram + page * RZ_PAGE - tag;
+}
+
+/* The entries that a walk has read, its leaf last, and what they allow together. */
+typedef struct {
+    uint64_t address[4], entry[4];
+    uint64_t all, any; /* AND and OR of the entries */
+    int levels;
+} walked;
+
+/* Bits that must be 0 in an entry (SDM 3A 4.5.4). Level 3 is the PML4. */
+static uint64_t reserved_bits(const rz_engine *e, uint64_t entry, int level)
+{
+    uint64_t bits = RZ_RESERVED_ADDRESS;
+    if (!(e->state[RZ_SLOT_efer] & RZ_EFER_NXE))
+        bits |= RZ_PTE_NX;
+    if (level == 3)
+        bits |= RZ_PTE_PS;
+    else if (level && entry & RZ_PTE_PS)
+        bits |= (1ULL << (12 + 9 * level)) - (1ULL << 13);
+    return bits;
+}
+
+static int read_tables(rz_engine *e, uint64_t linear, int access, walked *w, uint64_t *physical)
+{
+    uint64_t table = e->state[RZ_SLOT_cr3] & RZ_ADDRESS;
+    w->all = ~0ULL;
+    w->any = 0;
+    w->levels = 0;
+    for (int level = 3;; level--) {
+        int shift = 12 + 9 * level;
+        uint64_t address = table + 8 * (linear >> shift & 511), entry = read64(e, address);
+        if (!(entry & RZ_PTE_P))
+            return page_fault(e, linear, access, 0);
+        if (entry & reserved_bits(e, entry, level))
+            return page_fault(e, linear, access, 9);
+        w->address[w->levels] = address;
+        w->entry[w->levels++] = entry;
+        w->all &= entry;
+        w->any |= entry;
+        table = entry & RZ_ADDRESS;
+        if (level == 0 || entry & RZ_PTE_PS) {
+            uint64_t inside = (1ULL << shift) - 1;
+            *physical = (table & ~inside) | (linear & inside);
+            return 0;
+        }
+    }
+}
+
+/* What the tables allow this privilege (SDM 3A 4.6.1), and whether data may be cached: with SMAP it hangs on RFLAGS.AC. */
+static int permissions(const rz_engine *e, const walked *w, int access, int *cacheable)
+{
+    uint64_t cr4 = e->state[RZ_SLOT_cr4];
+    int user_page = (w->all & RZ_PTE_U) != 0, may = MAY_READ | MAY_WRITE | MAY_FETCH;
+    *cacheable = 1;
+    if (w->any & RZ_PTE_NX)
+        may &= ~MAY_FETCH;
+    if (access & RZ_HOW_USER) {
+        if (!(w->all & RZ_PTE_W))
+            may &= ~MAY_WRITE;
+        return user_page ? may : 0;
+    }
+    if (!(w->all & RZ_PTE_W) && e->state[RZ_SLOT_cr0] & RZ_CR0_WP)
+        may &= ~MAY_WRITE;
+    if (user_page && cr4 & RZ_CR4_SMEP)
+        may &= ~MAY_FETCH;
+    if (user_page && cr4 & RZ_CR4_SMAP) {
+        *cacheable = 0;
+        if (access & RZ_SYSTEM_ACCESS || !(e->state[RZ_SLOT_rflags] & RZ_RFLAGS_AC))
+            may &= MAY_FETCH;
+    }
+    return may;
+}
+
+/* Set A at every level and D at the leaf where they are not. Entries among translated code go out first, as a store. */
+static int set_accessed(rz_engine *e, const walked *w, int access)
+{
+    for (int pass = 0; pass < 2; pass++)
+        for (int i = 0; i < w->levels; i++) {
+            int dirty = access & RZ_HOW_WRITE && i == w->levels - 1;
+            uint64_t entry = w->entry[i] | RZ_PTE_A | (dirty ? RZ_PTE_D : 0), address = w->address[i];
+            if (entry == w->entry[i])
+                continue;
+            if (pass) {
+                memcpy(e->ram + address, &entry, 8);
+                e->page_flags[address / RZ_PAGE] &= (uint8_t)~RZ_CLEAN;
+            } else if (holds_code(e, address, 8)) {
+                if (!(access & RZ_HOST_WALK))
+                    return leave_at(e, RZ_LEAVE_CODE, address, 8);
+                rz_invalidate(e, address, 8);
+            }
+        }
+    for (int i = 0; i < w->levels; i++)
+        mark_table(e, w->address[i] / RZ_PAGE);
+    return 0;
+}
+
+static int paging(const rz_engine *e)
+{
+    return e->state[RZ_SLOT_cr0] & RZ_CR0_PG && e->state[RZ_SLOT_efer] & RZ_EFER_LMA;
+}
+
+/* Translations of addresses beyond 4 GiB must be gone when code outside 64-bit mode runs. */
+void rz_note_mode(rz_engine *e)
+{
+    uint64_t is_long = e->state[RZ_SLOT_mode] & RZ_MODE_LONG;
+    if (e->was_long && !is_long)
+        rz_flush_translations(e);
+    e->was_long = is_long;
+}
+
+static int noncanonical(uint64_t linear) { return (linear + 0x800000000000ULL) >> 48 != 0; }
+
+/* What the CPU makes of an address before it translates: 32 bits without paging and outside 64-bit mode. */
+static uint64_t truncated(const rz_engine *e, uint64_t linear, int access)
+{
+    if (!paging(e))
+        return linear & RZ_LOW32;
+    if (!(e->state[RZ_SLOT_mode] & RZ_MODE_LONG) && !(access & RZ_SYSTEM_ACCESS))
+        return linear & RZ_LOW32;
+    return linear;
+}
+
+/* Translate, setting A and D once the whole walk has succeeded, and cache the result. */
+int rz_walk(rz_engine *e, uint64_t linear, int access, uint64_t *physical)
+{
+    walked w;
+    int reason, may, cacheable, need;
+    linear = truncated(e, linear, access);
+    e->counts[RZ_COUNT_WALKS]++;
+    if (!paging(e)) {
+        *physical = linear;
+        fill(e, linear, linear, access, MAY_READ | MAY_WRITE | MAY_FETCH);
+        return 0;
+    }
+    if (noncanonical(linear))
+        return fault(e, access & RZ_STACK_ACCESS ? 12 : 13, 0, 0);
+    reason = read_tables(e, linear, access, &w, physical);
+    if (reason)
+        return reason;
+    may = permissions(e, &w, access, &cacheable);
+    need = access & RZ_HOW_FETCH ? MAY_FETCH : access & RZ_HOW_WRITE ? MAY_WRITE : MAY_READ;
+    if (!(may & need))
+        return page_fault(e, linear, access, 1);
+    reason = set_accessed(e, &w, access);
+    if (reason)
+        return reason;
+    if (!(access & RZ_HOW_WRITE) && !(w.entry[w.levels - 1] & RZ_PTE_D))
+        may &= ~MAY_WRITE; /* the first write has D to set */
+    if (!cacheable)
+        may &= MAY_FETCH;
+    fill(e, linear, *physical, access, may);
+    return 0;
+}
+
+int rz_translate(rz_engine *e, uint64_t linear, int access, uint64_t *physical)
+{
+    access &= RZ_HOW_WRITE | RZ_HOW_FETCH | RZ_HOW_USER;
+    rz_note_mode(e);
+    return rz_walk(e, linear, access | RZ_HOST_WALK, physical);
+}
+
+static int privilege(const rz_engine *e, int how)
+{
+    return how & RZ_SYSTEM_ACCESS || !e->user ? 0 : RZ_HOW_USER;
+}
+
+/* The physical address of code, through the cache. */
+int rz_fetch_page(rz_engine *e, uint64_t linear, uint64_t *physical)
+{
+    int access = RZ_HOW_FETCH | privilege(e, 0);
+    const rz_entry *entry = RZ_TLB_ENTRY(&e->tlb[access & RZ_HOW_USER ? 1 : 0], linear);
+    if (entry->fetch == (linear & ~RZ_OFFSET)) {
+        *physical = entry->addend + linear - (uint64_t)(uintptr_t)e->ram;
+        return 0;
+    }
+    return rz_walk(e, linear, access | RZ_HOST_WALK, physical);
+}
+
+static int data_page(rz_engine *e, uint64_t linear, int how, uint64_t *physical)
+{
+    int access = how | privilege(e, how);
+    rz_tlb *tlb = &e->tlb[access & RZ_HOW_USER ? 1 : 0];
+    const rz_entry *entry = RZ_TLB_ENTRY(tlb, linear);
+    uint64_t tag = linear & ~RZ_OFFSET;
+    uint64_t held = how & RZ_HOW_WRITE ? tlb->permitted[RZ_TLB_OFFSET(linear) / sizeof(rz_entry)] : entry->read;
+    if (held == tag) {
+        *physical = entry->addend + linear - (uint64_t)(uintptr_t)e->ram;
+        return 0;
+    }
+    return rz_walk(e, linear, access, physical);
+}
+
+/* Where an access of 1 to 8 bytes lies: on one page or on two. */
+typedef struct {
+    uint64_t physical[2];
+    unsigned length[2];
+    int parts;
+} span;
+
+static int locate(rz_engine *e, uint64_t linear, unsigned size, int how, span *s)
+{
+    uint64_t at = truncated(e, linear, how);
+    unsigned room = (unsigned)(RZ_PAGE - (at & RZ_OFFSET));
+    s->parts = size > room ? 2 : 1;
+    s->length[0] = s->parts == 2 ? room : size;
+    s->length[1] = size - s->length[0];
+    if (paging(e) && (noncanonical(at) || noncanonical(at + size - 1)))
+        return fault(e, how & RZ_STACK_ACCESS ? 12 : 13, 0, 0);
+    for (int i = 0; i < s->parts; i++) {
+        int reason = data_page(e, i ? truncated(e, at + room, how) : at, how, &s->physical[i]);
+        if (reason)
+            return reason;
+    }
+    for (int i = 0; i < s->parts; i++) /* the RAM ends at a page's end */
+        if (s->physical[i] >= e->ram_size)
+            return leave_at(e, RZ_LEAVE_MMIO, s->physical[i], s->length[i]);
+    for (int i = 0; how & RZ_HOW_WRITE && i < s->parts; i++)
+        if (holds_code(e, s->physical[i], s->length[i]))
+            return leave_at(e, RZ_LEAVE_CODE, s->physical[i], s->length[i]);
+    return 0;
+}
+
+/* A load that the loop's translation entry did not serve, with `how` WRITE also all that the store will check. */
+RZ_COLD int rz_slow_load(rz_engine *e, uint64_t linear, unsigned size, int how)
+{
+    span s;
+    int reason = locate(e, linear, size, how, &s);
+    if (reason)
+        return reason;
+    e->loaded = 0;
+    memcpy(&e->loaded, e->ram + s.physical[0], s.length[0]);
+    if (s.parts == 2)
+        memcpy((char *)&e->loaded + s.length[0], e->ram + s.physical[1], s.length[1]);
+    return 0;
+}
+
+/* The page is dirty now, which may be all that kept the loop from writing to it. */
+static void note_write(rz_engine *e, uint64_t linear, uint64_t page, int how)
+{
+    rz_tlb *tlb = &e->tlb[privilege(e, how) ? 1 : 0];
+    uint64_t tag = linear & ~RZ_OFFSET;
+    e->page_flags[page] &= (uint8_t)~RZ_CLEAN;
+    if (!e->page_flags[page] && tlb->permitted[RZ_TLB_OFFSET(linear) / sizeof(rz_entry)] == tag)
+        RZ_TLB_ENTRY(tlb, linear)->write = tag;
+}
+
+RZ_COLD int rz_slow_store(rz_engine *e, uint64_t linear, unsigned size, uint64_t value, int how)
+{
+    span s;
+    int reason = locate(e, linear, size, how | RZ_HOW_WRITE, &s), remapped = 0;
+    if (reason)
+        return reason;
+    memcpy(e->ram + s.physical[0], &value, s.length[0]);
+    if (s.parts == 2)
+        memcpy(e->ram + s.physical[1], (const char *)&value + s.length[0], s.length[1]);
+    for (int i = 0; i < s.parts; i++) {
+        uint64_t page = s.physical[i] / RZ_PAGE;
+        if (e->page_flags[page] & RZ_TABLE) {
+            e->page_flags[page] &= (uint8_t)~RZ_TABLE;
+            remapped = 1;
+        }
+    }
+    if (remapped)
+        rz_flush_translations(e);
+    for (int i = 0; i < s.parts; i++)
+        note_write(e, truncated(e, linear, how) + (i ? s.length[0] : 0), s.physical[i] / RZ_PAGE, how);
+    return remapped ? RZ_REMAPPED : 0;
+}
+
+/* Segmentation outside 64-bit mode (SDM 3A 5.3, 5.4): the linear address of an offset, or #GP(0), #SS(0). `how` holds
+ * the width in bytes, and bit 4 for a write. */
+int rz_segment(rz_engine *e, uint64_t segment, uint64_t offset, uint64_t how, uint64_t *linear)
+{
+    const uint64_t *state = e->state;
+    uint64_t number = segment < 6 ? segment : 0, last = (offset & RZ_LOW32) + ((how & 15) ? (how & 15) - 1 : 0);
+    uint64_t attr = state[RZ_SLOT_es_attr + number], limit = state[RZ_SLOT_es_limit + number];
+    int code = (attr & 8) != 0, down = !code && attr & 4, bad = !(attr & 0x80);
+    offset &= RZ_LOW32;
+    if (how & 16)
+        bad |= code || !(attr & 2);
+    else
+        bad |= code && !(attr & 2);
+    if (down)
+        bad |= offset <= limit || last > (attr & 0x400 ? RZ_LOW32 : 0xFFFF);
+    else
+        bad |= last > limit;
+    *linear = (state[RZ_SLOT_es_base + number] + offset) & RZ_LOW32;
+    return bad ? fault(e, number == 2 ? 12 : 13, 0, 0) : 0;
+}

@@ -1,0 +1,150 @@
+"""The native engine: the C core behind the same methods as `pyengine.PythonEngine`.
+
+State and memory are shared, not copied: the slots, the RAM and the page flags are the C core's own arrays. What it
+caches can be seen by no guest; `count` tells tests and reports about it.
+"""
+
+from __future__ import annotations
+
+from ringzero._native import ffi, lib
+from ringzero.cpu.block import Block
+from ringzero.cpu.ctables import digest
+from ringzero.cpu.exits import Leave
+from ringzero.cpu.faults import GuestFault
+from ringzero.cpu.interfaces import Memory
+from ringzero.cpu.state import SLOT, STATE_SIZE, State
+from ringzero.errors import RingzeroError
+
+#: Bytes kept of translated blocks: some 30 000 of them. When they are full all are forgotten.
+ARENA = 16 << 20
+
+COUNTS = ("blocks", "walks", "flushes", "links", "arena", "uops")
+_LEAVES = tuple(Leave)
+_FAULT = tuple(SLOT[f"fault_{name}"] for name in ("vector", "error", "address"))
+_REFUSED = {
+    lib.RZ_BAD_BLOCK: "its addresses, offsets or counts do not fit together",
+    lib.RZ_BAD_UOP: "a µop has an unknown number, slot, index or skip",
+    lib.RZ_BAD_END: "control runs past its last µop",
+    lib.RZ_BAD_SPACE: "it is larger than the whole arena",
+}
+
+
+class StaleExtension(RingzeroError):
+    """The extension was built from other lists of slots and µops."""
+
+
+class RefusedBlock(ValueError):
+    """A block that the C core's verifier turns away: a fault of the lowering, never of a guest."""
+
+
+class NativeEngine:
+    """Runs blocks on `state` and `memory`, which must live as long as this does. `arena`: bytes for blocks.
+
+    Raises StaleExtension when the C core was built from other lists than these sources have.
+    """
+
+    name = "native"
+
+    def __init__(self, state: State, memory: Memory, *, arena: int = ARENA) -> None:
+        if lib.rz_lists_digest() != digest():
+            raise StaleExtension("ringzero._native was built from other lists of µops: build or install it again")
+        if len(state.data) != STATE_SIZE or len(memory.page_flags) < memory.size >> 12:
+            raise ValueError("state or page flags have the wrong size")
+        self.state, self.memory = state, memory
+        words = ffi.from_buffer("uint64_t[]", state.data, require_writable=True)
+        ram = ffi.from_buffer("uint8_t[]", memory.ram, require_writable=True)
+        flags = ffi.from_buffer("uint8_t[]", memory.page_flags, require_writable=True)
+        self._buffers = (words, ram, flags)
+        engine = lib.rz_new(words, ram, memory.size, flags, arena)
+        if engine == ffi.NULL:
+            raise MemoryError(f"no memory for an engine with {arena} bytes of translated blocks")
+        self._engine = ffi.gc(engine, lib.rz_free)
+        self._physical = ffi.new("uint64_t *")
+        self._run = lib.rz_run
+        self._microprograms: dict[int, tuple[Block, bytes]] = {}
+
+    # --- running -----------------------------------------------------------------------------------------------------
+
+    def run(self) -> Leave:
+        """Run until `left` is used up or something else must be done; see `exits.Leave`."""
+        return self._left(self._run(self._engine))
+
+    def once(self, block: Block) -> Leave:
+        """Run a block of one instruction that is not kept. BUDGET or WINDOW: it has retired."""
+        uops, offsets = block.packed(), self._offsets(block)
+        if len(block.offsets) != 2:
+            raise RefusedBlock(f"block at {block.linear:#x}: {block.count} instructions, `once` runs one")
+        return self._left(
+            lib.rz_once(self._engine, block.linear, block.physical, block.physical2, block.mode,
+                        uops, len(block.uops), offsets, block.target, block.following)
+        )  # fmt: skip
+
+    def micro(self, block: Block) -> Leave:
+        """Run a microprogram to its STOP or a fault; no step is counted."""
+        known = self._microprograms.get(id(block))
+        if known is None:
+            if len(self._microprograms) >= 64:
+                self._microprograms.clear()
+            known = self._microprograms[id(block)] = (block, block.packed())  # keeps the id taken
+        packed = known[1]
+        return self._left(lib.rz_micro(self._engine, packed, len(packed) >> 4))
+
+    def _left(self, reason: int) -> Leave:
+        if reason < 0:
+            raise RefusedBlock(f"µops at {self.state['rip']:#x}: {_REFUSED[reason]}")
+        return _LEAVES[reason]
+
+    # --- blocks ------------------------------------------------------------------------------------------------------
+
+    @staticmethod
+    def _offsets(block: Block) -> bytes:
+        return b"".join([offset.to_bytes(2, "little") for offset in block.offsets])
+
+    def install(self, block: Block) -> None:
+        """Keep a block until its bytes change. Raises RefusedBlock."""
+        if len(block.offsets) != block.count + 1:
+            raise RefusedBlock(f"block at {block.linear:#x}: {len(block.offsets)} offsets, {block.count} instructions")
+        error = lib.rz_install(
+            self._engine, block.linear, block.physical, block.physical2, block.mode, block.count,
+            block.packed(), len(block.uops), self._offsets(block), block.target, block.following,
+        )  # fmt: skip
+        if error:
+            raise RefusedBlock(f"block at {block.linear:#x}: {_REFUSED[error]}")
+
+    def invalidate(self, physical: int, length: int) -> None:
+        """Drop every block with bytes in [physical, physical + length), rounded out to 64 bytes."""
+        lib.rz_invalidate(self._engine, physical, length)
+
+    def flush_blocks(self) -> None:
+        """Drop every block."""
+        lib.rz_flush_blocks(self._engine)
+
+    # --- translations ------------------------------------------------------------------------------------------------
+
+    def flush_translations(self) -> None:
+        """Forget every cached translation: a page table, CR3 or a paging bit changed."""
+        lib.rz_flush_translations(self._engine)
+
+    def protect(self) -> None:
+        """Forget cached permission to write: some page's flags were set."""
+        lib.rz_protect(self._engine)
+
+    def translate(self, linear: int, access: int) -> int:
+        """Physical address of a linear one; sets A and D as the access would. Raises GuestFault."""
+        if lib.rz_translate(self._engine, linear, access, self._physical):
+            vector, error, address = (self.state.words[slot] for slot in _FAULT)
+            raise GuestFault(vector, error, address)
+        return int(self._physical[0])
+
+    # --- the engine itself -------------------------------------------------------------------------------------------
+
+    def count(self, what: str) -> int:
+        """A figure of the caches: one of COUNTS."""
+        return int(lib.rz_count(self._engine, COUNTS.index(what)))
+
+    def close(self) -> None:
+        """Give the memory back. The engine must not be used afterwards."""
+        self.flush_blocks()
+        ffi.release(self._engine)
+        self._engine = ffi.NULL
+        self._microprograms.clear()
