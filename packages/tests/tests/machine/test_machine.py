@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 
 from ringzero.asm import assemble
@@ -327,6 +329,32 @@ def test_snapshots_of_other_machines_and_damaged_files(make, tmp_path):
         machine.load(tmp_path / "none")
     with pytest.raises(SnapshotError, match="cannot be written"):
         machine.save(tmp_path / "none" / "x")
+    assert machine.state_hash() == before
+
+
+@pytest.mark.parametrize(
+    ("part", "value"),
+    [
+        ("cpu", b"short"),
+        ("clock", (1, 2, 3, ((5, 99, 0, 0),))),
+        ("clock", (1, 2, -3, ())),
+        ("devices", ()),
+        ("devices", ((True,),)),
+        ("schedule", (1, 2)),
+        ("schedule", ((0, ((1,),)), 0, 0)),
+        ("unknown", ((1,),)),
+        ("end", ("nowhere", 1)),
+        ("tree", ()),
+    ],
+)
+def test_files_made_to_deceive(part, value, tmp_path):
+    """The digest fits, the content does not."""
+    machine = Machine(engine="python", memory="1M")
+    forged = dataclasses.replace(machine.snapshot(), **{part: value})
+    forged.save(tmp_path / "forged")
+    before = machine.state_hash()
+    with pytest.raises(SnapshotError, match="damaged"):
+        machine.load(tmp_path / "forged")
     assert machine.state_hash() == before
 
 

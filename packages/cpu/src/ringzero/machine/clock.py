@@ -9,6 +9,7 @@ at a time, so scheduling moves it. Events due at the same cycle run in device or
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from ringzero.errors import UsageError
 
@@ -84,6 +85,17 @@ class Clock:
     def save(self) -> tuple[int, int, int, Events]:
         """The whole state of the clock as plain values."""
         return self.steps, self.idle, self._sequence, self.events()
+
+    @staticmethod
+    def fits(state: tuple[Any, ...], devices: int) -> bool:
+        """Whether a state that came from a file has the shape of `save()`'s, for so many devices."""
+        *counts, events = state
+        plain = [*counts, *(number for event in events for number in event)]
+        return (
+            len(counts) == 3
+            and all(isinstance(number, int) and 0 <= number <= NEVER for number in plain)
+            and all(len(event) == 4 and event[1] < devices for event in events)
+        )
 
     def load(self, state: tuple[int, int, int, Events]) -> None:
         """Put a state from `save()` back."""

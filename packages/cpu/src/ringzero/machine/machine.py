@@ -235,9 +235,25 @@ class Machine(Core):
     def load(self, path: str | Path) -> None:
         """Take the state from a file. Raises SnapshotError, with this machine unchanged."""
         snapshot = Snapshot.load(path)
-        if snapshot.kind == self.kind and not self.platform.state.fits(snapshot.devices):
-            raise SnapshotError(f"{path}: the snapshot is damaged: a device's fields do not fit")
-        self.restore(snapshot)
+        if snapshot.kind == self.kind and not self._fits(snapshot):
+            raise SnapshotError(f"{path}: the snapshot is damaged: its parts do not fit this machine")
+        before = self.snapshot()
+        try:
+            self.restore(snapshot)
+        except (ValueError, TypeError, LookupError):
+            self.restore(before)
+            raise SnapshotError(
+                f"{path}: the snapshot is damaged: a part of it has the wrong shape"
+            ) from None
+
+    def _fits(self, snapshot: Snapshot) -> bool:
+        """Whether what came from a file has the sizes and types of this machine's state."""
+        return (
+            len(snapshot.cpu) == len(self.cpu.save_state())
+            and sum(map(len, snapshot.tree)) == self.memory.pages
+            and self.platform.state.fits(snapshot.devices)
+            and self.clock.fits(snapshot.clock, len(self.platform.devices))
+        )
 
     def digests(self) -> dict[str, str]:
         """The digest of each part of the state, in hexadecimal: where two machines differ shows here."""

@@ -193,10 +193,10 @@ class Pic(Device):
 
     def set_irq(self, irq: int, level: bool) -> None:
         """Drive IRQ 0 to 15. IRQ 2 does not exist: its pin is the slave's."""
-        if irq >= 8:
-            self.slave.set_line(irq - 8, level)
-        elif irq != CASCADE:
-            self.master.set_line(irq, level)
+        chip, line = (self.slave, irq - 8) if irq >= 8 else (self.master, irq)
+        if irq == CASCADE or (chip.lines >> line & 1) == level:
+            return
+        chip.set_line(line, level)
         self._settle()
 
     def would_interrupt(self, irq: int) -> bool:
