@@ -30,7 +30,23 @@ _ADDRESSES = {
         "[ebx*3+0x100]", "[esp+ecx*8]", "[0xfee00000]",
     ),
 }  # fmt: skip
-_NUMBERS = (0, 1, 5, 0x7F, 0x80, -1, -0x80, -0x81, 0xFF, 0x100, 0x7FFF, -0x8000, 0xFFFF, 0x12345678, 0x7FFFFFFF)
+_NUMBERS = (
+    0,
+    1,
+    5,
+    0x7F,
+    0x80,
+    -1,
+    -0x80,
+    -0x81,
+    0xFF,
+    0x100,
+    0x7FFF,
+    -0x8000,
+    0xFFFF,
+    0x12345678,
+    0x7FFFFFFF,
+)
 _WIDE = (0x80000000, 0xFFFFFFFF, -0x80000000, -0x80000001, 0x100000000, 0x7FFFFFFFFFFFFFFF, -(1 << 63))
 
 
@@ -60,7 +76,10 @@ def operands(kind: Kind, form: Form, size: int, mode: int) -> tuple[str, ...]:
         case "gpr/mem":
             return registers(width, mode) + _memory(kind.memory_size or size, mode)
         case "mem" if kind.place == "moffs":
-            return tuple(f"{_KEYWORDS[width]} {a}" for a in (("[qword 0x1122334455667788]",) if mode == 64 else ("[0x1000]",)))
+            return tuple(
+                f"{_KEYWORDS[width]} {a}"
+                for a in (("[qword 0x1122334455667788]",) if mode == 64 else ("[0x1000]",))
+            )
         case "mem" if kind.name == "m_far":
             return tuple(f"{_KEYWORDS[size]} far {a}" for a in _ADDRESSES[mode])
         case "mem":
@@ -68,7 +87,9 @@ def operands(kind: Kind, form: Form, size: int, mode: int) -> tuple[str, ...]:
         case "imm" if kind.place == "fixed":
             return ("1",)
         case "imm":
-            field = _field(form, size) if kind.size == 0 and kind.name != "simm8" else 1 if kind.size != 2 else 2
+            field = (
+                _field(form, size) if kind.size == 0 and kind.name != "simm8" else 1 if kind.size != 2 else 2
+            )
             return numbers(width, min(field, width))
         case "sreg" if kind.place == "fixed":
             return (SEGMENTS[kind.fixed],)
@@ -79,7 +100,9 @@ def operands(kind: Kind, form: Form, size: int, mode: int) -> tuple[str, ...]:
         case "dreg":
             return ("dr0", "dr6", "dr7")
         case "rel":
-            return ("$", "$+0x7f", "$-0x7e", "$+0x200", "$-0x1000")[: 1 if kind.size == 1 and len(form.operands) == 1 else 5]
+            return ("$", "$+0x7f", "$-0x7e", "$+0x200", "$-0x1000")[
+                : 1 if kind.size == 1 and len(form.operands) == 1 else 5
+            ]
         case _:
             return ("8:0x1234", "0x10:0x12345678")
 

@@ -1,7 +1,7 @@
 """Bochs, through bochscpu-python, as the judge of what silicon cannot judge: ring 0, descriptor tables, delivery.
 
-The room's rule: Bochs runs in a child process of its own (`python -m ringzero_tests.bochs`), since its wheel may need a few lines
-of C preloaded where the host's libc is older than its builder's. Cases and outcomes travel as pickles.
+The room's rule: Bochs runs in a child process of its own (`python -m ringzero_tests.bochs`), since its wheel may need a
+few lines of C preloaded where the host's libc is older than its builder's. Cases and outcomes travel as pickles.
 """
 
 from __future__ import annotations
@@ -22,7 +22,15 @@ from typing import Any
 from cffi import FFI
 
 from ringzero_tests.case import CODE, HANG, PAGE, Case, Fault, Outcome
-from ringzero_tests.system import KERNEL, MEMORY_SIZE, memory_for, physical_of, read_outcome, state_for, system_image
+from ringzero_tests.system import (
+    KERNEL,
+    MEMORY_SIZE,
+    memory_for,
+    physical_of,
+    read_outcome,
+    state_for,
+    system_image,
+)
 
 # glibc 2.38 renamed these for C23; older ones lack the names and have the functions.
 _SHIM = """
@@ -39,8 +47,9 @@ int __isoc23_sscanf(const char *s, const char *f, ...)
 INSTRUCTION_LIMIT = 20000
 _STAGING, _COPIER = 0x100000, 0x110000
 _SEGMENTS = ("es", "cs", "ss", "ds", "fs", "gs", "ldtr", "tr")
-_PLAIN = ("cr0", "cr2", "cr3", "cr4", "cr8", "efer", "rip", "rflags", "star", "lstar", "cstar", "sfmask", "kernel_gs_base",
-          "sysenter_cs", "sysenter_esp", "sysenter_eip", "dr0", "dr1", "dr2", "dr3", "dr6", "dr7", "tsc_aux")  # fmt: skip
+_PLAIN = ("cr0", "cr2", "cr3", "cr4", "cr8", "efer", "rip", "rflags", "star", "lstar", "cstar", "sfmask",
+          "kernel_gs_base", "sysenter_cs", "sysenter_esp", "sysenter_eip", "dr0", "dr1", "dr2", "dr3", "dr6", "dr7",
+          "tsc_aux")  # fmt: skip
 
 
 @cache

@@ -23,14 +23,13 @@ _FLAG_NAMES = {
 
 
 def difference(judge: Outcome, ours: Outcome, undefined: Undefined | None = None) -> str | None:
-    """Return what differs ("judge: … ours: …"), or None. What is undefined does not count unless the case faulted."""
-    ignore = undefined if undefined is not None and judge.fault is None else Undefined()
-    parts = list(_differences(judge, ours, ignore))
+    """Return what differs ("judge's, ours …"), or None. What is undefined does not count."""
+    parts = list(_differences(judge, ours, undefined or Undefined()))
     return "; ".join(parts) or None
 
 
 def _differences(judge: Outcome, ours: Outcome, ignore: Undefined) -> Iterator[str]:
-    if judge.fault != ours.fault:
+    if judge.fault != ours.fault and not (ignore.fault and judge.fault and ours.fault):
         yield f"fault {judge.fault or 'none'}, ours {ours.fault or 'none'}"
     if judge.rip != ours.rip:
         yield f"rip {judge.rip:#x}, ours {ours.rip:#x}"

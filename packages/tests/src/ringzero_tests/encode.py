@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from ringzero.isa.form import Form
-from ringzero_tests.case import CODE, CODE_END, FS_BASE, GS_BASE, START
+from ringzero_tests.case import CODE, CODE_END, DATA, DATA_END, FS_BASE, GS_BASE, START
 from ringzero_tests.draws import Draws
 
 M64 = (1 << 64) - 1
@@ -128,8 +128,8 @@ def choose_prefixes(draft: Draft) -> None:
     memory = draft.memory is not None
     if form.lock and memory:
         draft.lock = draws.chance(4)
-    elif form.modrm and form.mandatory is None and draws.chance(48):
-        draft.lock = True  # not allowed here: #UD (SDM 2A, LOCK)
+    elif form.modrm and form.mandatory is None and "creg" not in form.operands and draws.chance(48):
+        draft.lock = True  # not allowed here: #UD (SDM 2A, LOCK); AMD reads `lock mov` from cr0 as cr8
 
 
 def choose_modrm(draft: Draft, memory_size: int) -> None:
@@ -183,7 +183,11 @@ def solve_memory(draft: Draft) -> None:
     if draft.address_size == 2:
         memory.displacement = draft.draws.bits(16)
         return
-    linear = memory.target - _segment_base(draft)
+    base = _segment_base(draft)
+    if base and not DATA <= memory.target <= DATA_END:
+        # AMD checks the offset for canonical form before it adds FS or GS, Intel the sum.
+        memory.target = DATA + draft.draws.below(1 << 12)
+    linear = memory.target - base
     if memory.index is not None:
         linear -= draft.registers[memory.index] << memory.scale
     if memory.shape == "rip":

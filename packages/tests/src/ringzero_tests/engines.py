@@ -1,7 +1,7 @@
 """Our own engines answer cases: a bare processor on 2 MiB of memory, without a machine around it.
 
-The room's rule: only public names of `ringzero.cpu` and `ringzero.machine.memory` are used, so that what is judged is what
-a machine would run.
+The room's rule: only public names of `ringzero.cpu` and `ringzero.machine.memory` are used, so that what is judged is
+what a machine would run.
 """
 
 from __future__ import annotations
@@ -78,7 +78,8 @@ class EngineRunner:
 
     def load(self, case: Case, privilege: int = 3, registers: dict[str, int] | None = None) -> None:
         """Put a case, its tables and all registers in place; `registers` override what the case's system has."""
-        for address, contents in ((0, system_image()), *memory_for(case).items()):
+        images: list[tuple[int, bytes | bytearray]] = [(0, system_image()), *memory_for(case).items()]
+        for address, contents in images:
             if self.memory.read(address, len(contents)) != contents:
                 self.memory.write(address, contents)
         self.cpu.reset()
@@ -104,7 +105,9 @@ class EngineRunner:
         if exit_.reason is ExitReason.BUDGET:
             return Outcome(case.registers, 0, 0, (), Fault(HANG))
         if exit_.reason is not ExitReason.HALT:
-            raise AssertionError(f"{case.code.hex(' ')}: {self.engine} stopped: {exit_.reason.value} {exit_.detail}")
+            raise AssertionError(
+                f"{case.code.hex(' ')}: {self.engine} stopped: {exit_.reason.value} {exit_.detail}"
+            )
         return read_outcome(case, lambda name: state[name], self.memory.read)
 
     def run(self, case: Case, privilege: int = 3) -> Outcome:
@@ -122,5 +125,3 @@ def run_many(cases: Iterable[Case], engine: str) -> list[Outcome]:
     """Run cases on one processor."""
     runner = EngineRunner(engine)
     return [runner.run(case) for case in cases]
-
-

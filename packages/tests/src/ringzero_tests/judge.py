@@ -9,7 +9,7 @@ import argparse
 import sys
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from ringzero.isa import record as R
 from ringzero.isa.decode import decode
@@ -34,7 +34,14 @@ def wrong_cases(
     form: Form, cases: list[Case], answers: list[Outcome], runner: engines.EngineRunner
 ) -> Iterator[tuple[Case, str]]:
     """Yield (case, what differs) for each case where the engine parts with the judge."""
-    for case, answer in zip(cases, answers, strict=True):
+    return wrong_among(form, zip(cases, answers, strict=True), runner)
+
+
+def wrong_among(
+    form: Form, judged: Iterable[tuple[Case, Outcome]], runner: engines.EngineRunner
+) -> Iterator[tuple[Case, str]]:
+    """Yield (case, what differs) among pairs of a case and the judge's answer."""
+    for case, answer in judged:
         try:
             ours = runner.run(case)
         except Exception:
@@ -59,7 +66,10 @@ def main(arguments: list[str] | None = None) -> int:
     runner = engines.EngineRunner(options.engine)
     with silicon.Silicon() as judge:
         for form, bits in judged_rows():
-            if (options.mnemonics and form.mnemonic not in options.mnemonics) or options.bits not in (None, bits):
+            if (options.mnemonics and form.mnemonic not in options.mnemonics) or options.bits not in (
+                None,
+                bits,
+            ):
                 continue
             cases = [case for case in cases_of_row(form, bits, options.cases) if case]
             wrong = list(wrong_cases(form, cases, judge.run_many(cases), runner))

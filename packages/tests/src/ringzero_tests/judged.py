@@ -55,4 +55,6 @@ def vendors_differ(form: Form, record: RecordTuple, bits: int) -> bool:
         return True  # AMD honours 66 before near branches (APM 3 1.2.4)
     if name in ("jmp", "call") and "m_far" in form.operands and record[REX] & 8:
         return True  # AMD ignores REX.W there (APM 3, JMP far)
+    if name == "nop" and form.operands == ("rr",):
+        return True  # 0F 0D with a register: AMD raises #UD, Intel has a NOP there (SDM 2D, opcode map)
     return name == "movsxd" and "rm16" in form.operands  # AMD reads 32 bits

@@ -130,7 +130,11 @@ def _put_regions(put: Callable[[int, int, int], None], directory: int, free: int
 
 def state_for(case: Case, privilege: int = 3) -> dict[str, int]:
     """Return every register a judge needs, by the names of `ringzero.cpu.state`; privilege 3 or 0."""
-    code = (USER_CS32 if case.bits == 32 else USER_CS64) if privilege else (0x08 if case.bits == 32 else KERNEL_CS)
+    code = (
+        (USER_CS32 if case.bits == 32 else USER_CS64)
+        if privilege
+        else (0x08 if case.bits == 32 else KERNEL_CS)
+    )
     stack = USER_SS if privilege else KERNEL_SS
     state = dict(zip(REGISTERS, case.registers, strict=True))
     state |= {"rip": case.address, "rflags": case.flags | 0x202, "cpl": privilege}
@@ -185,5 +189,3 @@ def _memory_runs(case: Case, read: Callable[[int, int], bytes]) -> tuple[tuple[i
     for start, before in initial_memory(case).items():
         runs += changed_runs(start, before, read(physical_of(start), len(before)))
     return tuple(runs)
-
-

@@ -42,9 +42,9 @@ class RowVectors:
     outcomes: list[Outcome | None]
 
 
-def cases_of_row(form: Form, bits: int, count: int) -> list[Case | None]:
-    """Return the cases of seeds 0 to count - 1; None where there is none that vendors agree on."""
-    return [_agreed(form, case_for(form, bits, seed)) for seed in range(count)]
+def cases_of_row(form: Form, bits: int, count: int, first: int = 0) -> list[Case | None]:
+    """Return the cases of `count` seeds from `first` on; None where there is none that vendors agree on."""
+    return [_agreed(form, case_for(form, bits, seed)) for seed in range(first, first + count)]
 
 
 def _agreed(form: Form, case: Case | None) -> Case | None:
