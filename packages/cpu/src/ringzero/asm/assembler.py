@@ -7,17 +7,19 @@ grows until it fits. Then the layout decides the sections' addresses and the fix
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
-from ringzero.asm.diagnostics import Fatal, Location, Mistake, Report
+from ringzero.asm.diagnostics import Fatal, Location, Mistake, Report, nearest
 from ringzero.asm.encoder import Fixup, fits, fits_signed
 from ringzero.asm.expressions import UNKNOWN, Address, Node, Scope, Unknown, Value, add, evaluate, scalar
-from ringzero.asm.items import MAX_TIMES, Item, Row, Switch, is_repeatable
+from ringzero.asm.items import MAX_TIMES, Code, Item, Reserve, Row, Switch, constant_bytes, constant_size
 from ringzero.asm.preprocessor import Preprocessor
 from ringzero.asm.sections import MAX_BYTES, MAX_RESERVED, Layout, Section
 from ringzero.asm.statements import StatementParser
 
-MAX_PASSES = 100
+T = TypeVar("T")
+MAX_PASSES = 50
 
 
 class State:
@@ -30,11 +32,11 @@ class State:
         self.section: Section | None = None
         self.absolute: Value = 0
         self.last = False
-        self.first = True
         self.changed = False
         self.where = Location("", 0, "")
         self.fixups: list[tuple[Section, int, Fixup, Location]] = []
         self.rows: list[Row] = []
+        self.budget = MAX_TIMES
 
     # --- the place ---
 
@@ -74,15 +76,23 @@ class State:
         """The value of an expression here and now; in the last pass everything must be known."""
         if type(node) is int:
             return node
-        scope = self.scope
-        scope.here = self.here()
+        self.scope.here = self.here()
         if not self.last:
-            return evaluate(node, scope)
+            return evaluate(node, self.scope)
+        return self.known(lambda scope: evaluate(node, scope))
+
+    def known(self, compute: Callable[[Scope], T]) -> T:
+        """What `compute` makes of the symbols; Mistake when it asks for one that nothing defines."""
+        scope = self.scope
         scope.undefined.clear()
-        value = evaluate(node, scope)
+        result = compute(scope)
         if scope.undefined:
-            raise Mistake(undefined(scope))
-        return value
+            name = min(scope.undefined)
+            known = [n for n in scope.symbols if not n.startswith("..@")]
+            raise Mistake(
+                f"symbol {name} is not defined{nearest(name, known)}; define it or correct the name"
+            )
+        return result
 
     def count(self, node: Node, what: str) -> int:
         """A number that is not negative; what later lines define counts as 0 until it is known."""
@@ -109,7 +119,9 @@ class State:
         if section is None:
             raise Mistake("bytes in an absolute section or a struc; use resb, resw, resd or resq")
         if section.nobits:
-            raise Mistake(f"section {section.name} is nobits and holds no bytes; use resb, or another section")
+            raise Mistake(
+                f"section {section.name} is nobits and holds no bytes; use resb, or another section"
+            )
         section.offset += length
         if section.offset > MAX_BYTES:
             raise Fatal(f"section {section.name} exceeds {MAX_BYTES} bytes; check times, align and incbin")
@@ -141,32 +153,34 @@ class State:
         else:
             section.offset += length
             if section.offset > MAX_RESERVED:
-                raise Fatal(f"section {section.name} reserves more than {MAX_RESERVED} bytes; check resb and times")
+                raise Fatal(
+                    f"section {section.name} reserves more than {MAX_RESERVED} bytes; check resb and times"
+                )
         if self.last:
             end = section.offset if section is not None else 0
             self.rows.append(Row(self.where, section, end - length if section is not None else 0, end, False))
 
     def repeat(self, item: Item, count: int) -> None:
-        """Run an item `count` times."""
-        code = is_repeatable(item)
-        if code is not None:
-            if len(code) * count > MAX_BYTES:
-                raise Fatal(f"{count} times {len(code)} bytes; an image has at most {MAX_BYTES}")
+        """Run an item `count` times, at once where it is the same each time."""
+        size = constant_size(item)
+        if size is not None and size * count > MAX_BYTES:
+            raise Fatal(f"{count} times {size} bytes; an image has at most {MAX_BYTES}")
+        code = constant_bytes(item)
+        if not self.last and size is not None:
+            self.advance(size * count)
+        elif code is not None:
             if count:
-                self.put(code * count, (), False) if self.last else self.advance(len(code) * count)
-            return
-        if count > MAX_TIMES:
-            raise Fatal(f"times {count} of something that depends on its place; at most {MAX_TIMES}")
-        for _ in range(count):
-            item.run(self)
-
-
-def undefined(scope: Scope) -> str:
-    """The message for symbols that nothing defines."""
-    from ringzero.asm.diagnostics import nearest
-
-    name = min(scope.undefined)
-    return f"symbol {name} is not defined{nearest(name, scope.symbols)}; define it or correct the name"
+                self.put(code * count, (), isinstance(item, Code))
+        elif isinstance(item, Reserve) and isinstance(item.node, int):
+            Reserve(item.size * count, item.node).run(self)
+        else:
+            self.budget -= count
+            if self.budget < 0:
+                raise Fatal(
+                    f"more than {MAX_TIMES} repetitions of what depends on its place; use a table or a loop"
+                )
+            for _ in range(count):
+                item.run(self)
 
 
 class Assembler:
@@ -186,8 +200,7 @@ class Assembler:
         """Assemble; mistakes are in the report, and the layout is made when there are none."""
         start = Location("", 0, "")
         self.add(Switch(self.layout.open(".text", start)), start)
-        self._first_pass()
-        if not self._settle():
+        if not (self._first_pass() and self._settle()):
             return
         self._emit()
         self._check_globals()
@@ -201,27 +214,32 @@ class Assembler:
         self.state.where = where
         item.run(self.state)
 
-    def _first_pass(self) -> None:
+    def _first_pass(self) -> bool:
+        """Parse everything, running each item once; False when a mistake ends it all."""
         for tokens, where in self.preprocessor:
             try:
                 self.parser.parse(tokens, where)
             except Fatal as mistake:
                 self.report.error(where, mistake)
-                return
+                return False
             except Mistake as mistake:
                 self.report.error(where, mistake)
         self.parser.finish()
         self._define_section_symbols()
+        return not self.preprocessor.ended
 
     def _define_section_symbols(self) -> None:
         for section in self.layout.sections:
             for number, end in enumerate(("vstart", "start")):
-                self.state.scope.symbols[f"section.{section.name}.{end}"] = Address(0, ((2 * section.index + number, 1),))
+                self.state.scope.symbols[f"section.{section.name}.{end}"] = Address(
+                    0, ((2 * section.index + number, 1),)
+                )
 
     def _pass(self) -> bool:
         """Run every item; False when a mistake ends it all."""
         state = self.state
         state.changed = False
+        state.budget = MAX_TIMES
         for section in self.layout.sections:
             section.offset = 0
         for item, where in self.items:
@@ -237,14 +255,14 @@ class Assembler:
         return True
 
     def _settle(self) -> bool:
-        if self.report.errors and any("exceeds" in e for e in self.report.errors[-1:]):
-            return False
         for _ in range(MAX_PASSES):
             if not self._pass():
                 return False
             if not self.state.changed:
                 return True
-        self.report.error(self.state.where, f"sizes do not settle in {MAX_PASSES} passes; an expression depends on itself")
+        self.report.error(
+            self.state.where, f"sizes do not settle in {MAX_PASSES} passes; an expression depends on itself"
+        )
         return False
 
     def _emit(self) -> None:
@@ -256,7 +274,9 @@ class Assembler:
     def _check_globals(self) -> None:
         for name, where in self.globals.items():
             if name not in self.state.scope.symbols:
-                self.report.error(where, f"global {name} is not defined in this source; define it or remove the line")
+                self.report.error(
+                    where, f"global {name} is not defined in this source; define it or remove the line"
+                )
 
     def _fix(self) -> None:
         for section, at, fixup, where in self.state.fixups:
@@ -270,7 +290,9 @@ class Assembler:
                     "use a 64-bit register, rel addressing, or an address in reach",
                 )
                 continue
-            section.code[at : at + fixup.size] = (value & ((1 << fixup.size * 8) - 1)).to_bytes(fixup.size, "little")
+            section.code[at : at + fixup.size] = (value & ((1 << fixup.size * 8) - 1)).to_bytes(
+                fixup.size, "little"
+            )
 
     def numbers(self) -> dict[str, int]:
         """Every symbol with its final value, unsigned; in the order of definition."""

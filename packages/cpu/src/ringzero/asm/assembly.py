@@ -6,12 +6,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ringzero.asm.assembler import Assembler
 from ringzero.asm.diagnostics import AssemblyError, Location, Mistake, Report
 from ringzero.asm.lexer import is_ident
 from ringzero.asm.macros import Define
 from ringzero.asm.preprocessor import Preprocessor, decode_source, read_file
+
+if TYPE_CHECKING:
+    from ringzero.asm.image import Image
 
 
 @dataclass
@@ -44,7 +48,9 @@ class Assembly:
         from ringzero.asm.elf import write_elf
         from ringzero.asm.image import Image
 
-        return Image.from_bytes(self.binary if self.format == "elf64" else write_elf(self._assembler, self._name))
+        return Image.from_bytes(
+            self.binary if self.format == "elf64" else write_elf(self._assembler, self._name)
+        )
 
     @cached_property
     def listing(self) -> str:

@@ -106,7 +106,9 @@ def _find(mnemonic: str, mode: int, operands: tuple[Operand, ...], opsize: int) 
     live = [form for form in rows if (form.mode64 if mode == 64 else form.mode32)]
     if not live:
         other = 32 if mode == 64 else 64
-        raise Mistake(f"{mnemonic} does not exist in {mode}-bit mode; use `bits {other}` or another instruction")
+        raise Mistake(
+            f"{mnemonic} does not exist in {mode}-bit mode; use `bits {other}` or another instruction"
+        )
     opsize = opsize or _SIZED_NAMES.get(mnemonic, ("", 0))[1]
     matches = [match for form in live for match in _matches(mnemonic, form, mode, operands)]
     if not matches:
@@ -136,7 +138,10 @@ def _matches(mnemonic: str, form: Form, mode: int, operands: tuple[Operand, ...]
             continue
         taken = [operands[n] for n in order]
         for size in operand_sizes(form, mode):
-            if all(_fits(form, kind, operand, size, mode) for kind, operand in zip(form.kinds, taken, strict=True)):
+            if all(
+                _fits(form, kind, operand, size, mode)
+                for kind, operand in zip(form.kinds, taken, strict=True)
+            ):
                 found.append((form, size, order))
     if mnemonic == "xchg" and mode == 64 and form.plus_r:
         # 90 is nop, which does not clear the upper half as `xchg eax, eax` does.
@@ -181,7 +186,9 @@ def _memory_fits(kind: Kind, operand: MemOperand, size: int, mode: int) -> bool:
             return False
         if mode == 64 and operand.disp_size != 8 and not operand.addr_size:
             return False
-    elif kind.holds not in ("mem", "gpr/mem") or (mode == 64 and operand.disp_size == 8 and not operand.terms):
+    elif kind.holds not in ("mem", "gpr/mem") or (
+        mode == 64 and operand.disp_size == 8 and not operand.terms
+    ):
         return False
     if operand.far != (kind.name == "m_far"):
         return False
@@ -248,7 +255,9 @@ def _settle_size(
     return kept
 
 
-def _settle_memory(mnemonic: str, mode: int, operands: tuple[Operand, ...], matches: list[Match]) -> list[Match]:
+def _settle_memory(
+    mnemonic: str, mode: int, operands: tuple[Operand, ...], matches: list[Match]
+) -> list[Match]:
     """Memory without a size keyword: the other operand must say the size, or the instruction has only one."""
     if {_memory_size(m, operands) for m in matches} in ({-1}, {None}) or matches[0][0].operands == ("m_far",):
         return matches
@@ -272,7 +281,9 @@ def _candidate(form: Form, size: int, order: tuple[int, ...], mode: int, asked: 
     return Candidate(form, form.kinds, size, order, narrow or (asked == 2 and form.mandatory is None), wide)
 
 
-def _short_load(mnemonic: str, mode: int, operands: tuple[Operand, ...], kept: list[Match]) -> tuple[Candidate, ...]:
+def _short_load(
+    mnemonic: str, mode: int, operands: tuple[Operand, ...], kept: list[Match]
+) -> tuple[Candidate, ...]:
     """`mov r64, imm` with a number below 2³²: the 32-bit load clears the upper half."""
     if mnemonic != "mov" or mode != 64 or len(operands) != 2 or not isinstance(operands[1], ImmOperand):
         return ()
@@ -285,15 +296,21 @@ def _short_load(mnemonic: str, mode: int, operands: tuple[Operand, ...], kept: l
     )
 
 
-def _no_combination(mnemonic: str, mode: int, operands: tuple[Operand, ...], rows: tuple[Form, ...]) -> Mistake:
+def _no_combination(
+    mnemonic: str, mode: int, operands: tuple[Operand, ...], rows: tuple[Form, ...]
+) -> Mistake:
     there = [f for f in rows if (f.mode64 if mode == 64 else f.mode32)]
     shapes = list(dict.fromkeys(", ".join(form.operands) or "no operands" for form in there))
     takes = "; ".join(shapes[:8]) + ("; …" if len(shapes) > 8 else "")
     if any(len(f.operands) == len(operands) for f in there) and len(operands) >= 2:
-        sizes = {o.register.size for o in operands if isinstance(o, RegOperand) and o.register.kind in ("gpr", "high")}
+        sizes = {
+            o.register.size
+            for o in operands
+            if isinstance(o, RegOperand) and o.register.kind in ("gpr", "high")
+        }
         sizes |= {o.size for o in operands if isinstance(o, MemOperand) and o.size}
         if len(sizes) > 1 and _agrees_when_equal(operands, there):
-            return Mistake(f"operand sizes differ; make both the same size, {mnemonic} takes {takes}")
+            return Mistake("operand sizes differ; make them the same, or use movzx or movsx to widen")
     return Mistake(f"no such operand combination in {mode}-bit mode; {mnemonic} takes {takes}")
 
 
@@ -305,5 +322,6 @@ def _agrees_when_equal(operands: tuple[Operand, ...], rows: list[Form]) -> bool:
 
     wanted = [kind_of(o) for o in operands]
     return any(
-        len(f.kinds) == len(wanted) and all(w in k.holds for w, k in zip(wanted, f.kinds, strict=True)) for f in rows
+        len(f.kinds) == len(wanted) and all(w in k.holds for w, k in zip(wanted, f.kinds, strict=True))
+        for f in rows
     )

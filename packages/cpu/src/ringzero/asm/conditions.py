@@ -33,7 +33,9 @@ class Conditions:
         if kind not in _KNOWN and kind[:1] == "n" and kind[1:] in _KNOWN:
             positive = kind[1:]
         if positive not in _KNOWN:
-            raise Mistake(f"unknown condition %if{kind}; write %if, %ifdef, %ifndef, %ifmacro, %ifidn, %ifid, %ifnum …")
+            raise Mistake(
+                f"unknown condition %if{kind}; write %if, %ifdef, %ifndef, %ifmacro, %ifidn, %ifid, %ifnum …"
+            )
         test = getattr(self, "_if_" + (positive or "expression"))
         tokens = self._contexts(lex(rest))
         return bool(test(strip(tokens))) == (positive == kind)
@@ -53,7 +55,7 @@ class Conditions:
         counts = "".join(words[1:]).strip()
         if not counts:
             return bool(known)
-        least, dash, most = counts.rstrip("+").partition("-")
+        least, _, most = counts.rstrip("+").partition("-")
         if not least.isdigit():
             raise Mistake(f"%ifmacro {words[0]}: {counts} is no number of parameters")
         top = None if most == "*" else int(most) if most.isdigit() else int(least)

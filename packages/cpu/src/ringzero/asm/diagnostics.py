@@ -20,6 +20,10 @@ MAX_ERRORS = 100
 """A source with more mistakes than this is probably not a source; the rest is only counted."""
 
 
+MAX_TEXT = 120
+"""Characters of a source line that a message repeats."""
+
+
 class AssemblyError(RingzeroError):
     """A source that cannot be assembled. `errors` has a line a mistake: `file:line: text: message; way out`."""
 
@@ -47,28 +51,35 @@ class Location:
 
     def __str__(self) -> str:
         text = " ".join(self.text.split())
-        return f"{self.file}:{self.line}: {text or '(end of file)'}" + (f" [{self.inner}]" if self.inner else "")
+        text = text if len(text) <= MAX_TEXT else text[:MAX_TEXT] + "…"
+        return f"{self.file}:{self.line}: {text or '(end of file)'}" + (
+            f" [{self.inner}]" if self.inner else ""
+        )
 
 
 class Report:
-    """The mistakes of one run, in the order of the source's lines as they were met."""
+    """The mistakes of one run, in the order of files as they were met and of lines in them."""
 
     def __init__(self) -> None:
-        self.errors: list[str] = []
         self.warnings: list[str] = []
         self.dropped = 0
-        self._seen: set[str] = set()
+        self._files: dict[str, int] = {}
+        self._errors: dict[str, tuple[int, int]] = {}
+
+    @property
+    def errors(self) -> list[str]:
+        """The lines to show."""
+        return sorted(self._errors, key=lambda line: self._errors[line])
 
     def error(self, where: Location, what: object) -> None:
         """File one mistake; the same one at the same place (a later pass) is filed once."""
         line = f"{where}: {what}"
-        if line in self._seen:
+        if line in self._errors:
             return
-        if len(self.errors) >= MAX_ERRORS:
+        if len(self._errors) >= MAX_ERRORS:
             self.dropped += 1
             return
-        self._seen.add(line)
-        self.errors.append(line)
+        self._errors[line] = (self._files.setdefault(where.file, len(self._files)), where.line)
 
     def warn(self, where: Location, what: object) -> None:
         """File a remark that does not stop the assembly (`%warning`)."""
@@ -76,7 +87,7 @@ class Report:
 
     def check(self) -> None:
         """Raise AssemblyError if anything was filed."""
-        if self.errors:
+        if self._errors:
             more = [f"and {self.dropped} more errors"] if self.dropped else []
             raise AssemblyError(self.errors + more)
 

@@ -38,7 +38,8 @@ def _walk(code: bytes, mode: int, address: int) -> Iterator[tuple[int, bytes, st
 def disassembly(code: bytes, mode: int = 64, address: int = 0) -> str:
     """The same as text: address, bytes, instruction."""
     width = max(8, len(f"{address + len(code):x}"))
-    return "".join(f"{at:0{width}x}  {piece.hex():<30}  {text}\n" for at, piece, text in disassemble(code, mode, address))
+    lines = disassemble(code, mode, address)
+    return "".join(f"{at:0{width}x}  {piece.hex():<30}  {text}\n" for at, piece, text in lines)
 
 
 def record_text(record: RecordTuple, code: bytes, mode: int, address: int = 0) -> str:
@@ -61,9 +62,19 @@ def _prefixes(record: RecordTuple, form: Form, operands: tuple[Operand, ...], mo
         repz = "repe" if form.rep == "repz" else "rep"
         words.append(repz if bits & R.REP else "repne")
     memory = any(isinstance(operand, Mem) for operand in operands)
-    if not memory and record[R.OVERRIDE] != NO_SEGMENT and _counts(record[R.OVERRIDE], mode) and _implicit_memory(form):
+    if (
+        not memory
+        and record[R.OVERRIDE] != NO_SEGMENT
+        and _counts(record[R.OVERRIDE], mode)
+        and _implicit_memory(form)
+    ):
         words.append(SEGMENTS[record[R.OVERRIDE]])
-    if not memory and record[R.ADDRSIZE] * 8 != mode and form.need_addrsize is None and _uses_address_size(form):
+    if (
+        not memory
+        and record[R.ADDRSIZE] * 8 != mode
+        and form.need_addrsize is None
+        and _uses_address_size(form)
+    ):
         words.append(f"a{record[R.ADDRSIZE] * 8}")
     if not _says_size(form, operands) and record[R.OPSIZE] != natural_size(form, mode):
         words.append(f"o{record[R.OPSIZE] * 8}")
@@ -95,7 +106,13 @@ def _says_size(form: Form, operands: tuple[Operand, ...]) -> bool:
 
 
 def _operand(
-    operand: Operand, number: int, form: Form, operands: tuple[Operand, ...], record: RecordTuple, mode: int, end: int
+    operand: Operand,
+    number: int,
+    form: Form,
+    operands: tuple[Operand, ...],
+    record: RecordTuple,
+    mode: int,
+    end: int,
 ) -> str:
     if isinstance(operand, Reg):
         return _register(operand)

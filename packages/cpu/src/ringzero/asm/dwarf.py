@@ -110,7 +110,9 @@ def _sequence(section: Section, rows: Rows, files: dict[str, int]) -> bytes:
             out += bytes([_SET_FILE]) + _uleb(file)
         out += _advance(at - offset, number - line)
         offset, line = at, number
-    return bytes(out + bytes([_ADVANCE_PC]) + _uleb(section.offset - offset) + b"\0\x01" + bytes([_END_SEQUENCE]))
+    return bytes(
+        out + bytes([_ADVANCE_PC]) + _uleb(section.offset - offset) + b"\0\x01" + bytes([_END_SEQUENCE])
+    )
 
 
 def _advance(step: int, lines: int) -> bytes:

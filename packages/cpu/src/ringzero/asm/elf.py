@@ -62,12 +62,16 @@ def rights(section: Section, has_code: bool) -> int:
 
 def write_elf(assembler: Assembler, name: str) -> bytes:
     """The ELF file of an assembly whose layout is made; `name` is what its source is called."""
-    entries = [_Entry("", 0)] + _loaded(assembler)
+    entries = [_Entry("", 0), *_loaded(assembler)]
     shndx = {e.home.index: n for n, e in enumerate(entries) if e.home is not None}
     strings = _Strings()
     symbols, first_global = _symbols(assembler, shndx, strings)
     entries += [_Entry(title, SHT_PROGBITS, data=data) for title, data in debug_sections(assembler, name)]
-    entries.append(_Entry(".symtab", SHT_SYMTAB, data=symbols, link=len(entries) + 1, info=first_global, align=8, unit=24))
+    entries.append(
+        _Entry(
+            ".symtab", SHT_SYMTAB, data=symbols, link=len(entries) + 1, info=first_global, align=8, unit=24
+        )
+    )
     entries.append(_Entry(".strtab", SHT_STRTAB, data=strings.bytes()))
     names = _Strings()
     titles = [names.add(entry.name) for entry in entries] + [names.add(".shstrtab")]
@@ -78,7 +82,16 @@ def write_elf(assembler: Assembler, name: str) -> bytes:
     for entry, title in zip(entries, titles, strict=True):
         size = entry.size or len(entry.data)
         table += _SECTION.pack(
-            title, entry.kind, entry.flags, entry.address, entry.offset, size, entry.link, entry.info, entry.align, entry.unit
+            title,
+            entry.kind,
+            entry.flags,
+            entry.address,
+            entry.offset,
+            size,
+            entry.link,
+            entry.info,
+            entry.align,
+            entry.unit,
         )
     header = _HEADER.pack(
         b"\x7fELF\x02\x01\x01".ljust(16, b"\0"), 2, 62, 1, _entry_point(assembler, entries), _HEADER.size,
@@ -96,7 +109,9 @@ def _loaded(assembler: Assembler) -> list[_Entry]:
     for section in sorted((s for s in layout.sections if s.offset), key=lambda s: (s.physical, s.index)):
         pf = rights(section, section.index in with_code)
         flags = SHF_ALLOC | (SHF_WRITE if pf & PF_W else 0) | (SHF_EXECINSTR if pf & PF_X else 0)
-        kind = SHT_NOBITS if section.nobits else SHT_NOTE if section.name.startswith(".note") else SHT_PROGBITS
+        kind = (
+            SHT_NOBITS if section.nobits else SHT_NOTE if section.name.startswith(".note") else SHT_PROGBITS
+        )
         align = max(section.align, section.valign, 4 if kind == SHT_NOTE else 1)
         while section.linked % align:
             align //= 2
@@ -188,7 +203,8 @@ def _symbols(assembler: Assembler, shndx: dict[int, int], strings: _Strings) -> 
             marks.setdefault(section.index, []).append(value.offset)
     for offsets in marks.values():
         offsets.sort()
-    local, public = [_SYMBOL.pack(0, 0, 0, 0, 0, 0)], []
+    local: list[bytes] = [_SYMBOL.pack(0, 0, 0, 0, 0, 0)]
+    public: list[bytes] = []
     for name, section, offset in found:
         flags = rights(section, True)
         kind, size = STT_NOTYPE, 0

@@ -89,7 +89,9 @@ def read_programs(data: bytes, header: Header) -> list[Program]:
         if header.bits == 64:
             program = Program(*struct.unpack_from("<IIQQQQQQ", data, at))
         else:
-            kind, offset, vaddr, paddr, filesz, memsz, flags, align = struct.unpack_from("<IIIIIIII", data, at)
+            kind, offset, vaddr, paddr, filesz, memsz, flags, align = struct.unpack_from(
+                "<IIIIIIII", data, at
+            )
             program = Program(kind, flags, offset, vaddr, paddr, filesz, memsz, align)
         if program.kind in (PT_LOAD, PT_NOTE):
             _check(program, number, len(data), 1 << header.bits)
@@ -103,7 +105,9 @@ def _check(program: Program, number: int, length: int, top: int) -> None:
         raise Damaged(f"truncated: {what} reaches beyond the end of the file")
     if program.kind == PT_LOAD:
         if program.memsz < program.filesz:
-            raise Damaged(f"{what} has {program.filesz:#x} bytes in the file but {program.memsz:#x} in memory")
+            raise Damaged(
+                f"{what} has {program.filesz:#x} bytes in the file but {program.memsz:#x} in memory"
+            )
         if program.paddr + program.memsz > top or program.vaddr + program.memsz > top:
             raise Damaged(f"{what} wraps around the end of the address space")
 

@@ -53,7 +53,13 @@ class Instruction:
     )  # fmt: skip
 
     def __init__(
-        self, mnemonic: str, operands: list[Operand], mode: int, relative: bool, prefixes: bytes = b"", opsize: int = 0
+        self,
+        mnemonic: str,
+        operands: list[Operand],
+        mode: int,
+        relative: bool,
+        prefixes: bytes = b"",
+        opsize: int = 0,
     ) -> None:
         self.mnemonic = mnemonic
         self.operands = tuple(operands)
@@ -103,7 +109,7 @@ class Instruction:
         if self._branch is not None:
             return self._branch_size(*self._branch, scope)
         values = [_values(operand, scope) for operand in self.operands]
-        shape = [value if type(value) is int else type(value) for value in values]
+        shape: list[object] = [value if type(value) is int else type(value) for value in values]
         if self._known is None or self._known[0] != shape:
             length = len(self.encode(scope).code)
             self._note_branch(length)
@@ -129,9 +135,10 @@ class Instruction:
     def _check_prefixes(self) -> None:
         assert self._candidates is not None
         if self.lock and not (
-            any(c.form.lock for c in self._candidates) and any(isinstance(o, MemOperand) for o in self.operands)
+            any(c.form.lock for c in self._candidates)
+            and any(isinstance(o, MemOperand) for o in self.operands)
         ):
-            raise Mistake(f"lock is not allowed on this {self.mnemonic}; it needs a memory destination that is modified")
+            raise Mistake(f"lock is not allowed on this {self.mnemonic}; it needs a destination in memory")
 
 
 def _is_static(operand: Operand) -> bool:
@@ -173,7 +180,9 @@ def _signed_as(value: int, size: int) -> int:
 class _Encoder:
     """Encodes one candidate. Fields are filled operand by operand and put together at the end."""
 
-    def __init__(self, instruction: Instruction, candidate: Candidate, scope: Scope, values: list[Value]) -> None:
+    def __init__(
+        self, instruction: Instruction, candidate: Candidate, scope: Scope, values: list[Value]
+    ) -> None:
         self.instruction = instruction
         self.candidate = candidate
         self.scope = scope
@@ -227,7 +236,9 @@ class _Encoder:
         if kind.holds == "rel":
             self._branch(kind, operand, value)
             return 0
-        self._immediate(kind, operand, value, field_size(self.candidate.form, immediates, self.candidate.opsize))
+        self._immediate(
+            kind, operand, value, field_size(self.candidate.form, immediates, self.candidate.opsize)
+        )
         return 1
 
     def _register(self, place: str, operand: RegOperand) -> None:
@@ -238,7 +249,9 @@ class _Encoder:
             number += 4
         elif register.kind == "gpr" and register.size == 1 and 4 <= number <= 7:
             self.need_rex = True
-        if self.mode == 32 and (number > 7 or self.need_rex or (register.kind == "gpr" and register.size == 8)):
+        if self.mode == 32 and (
+            number > 7 or self.need_rex or (register.kind == "gpr" and register.size == 8)
+        ):
             raise _NoFit(f"{register.name} does not exist in 32-bit mode; use `bits 64` or another register")
         bit = {"reg": 4, "rm": 1, "opcode": 1}[place]
         self.rex |= bit if number > 7 else 0
@@ -257,7 +270,8 @@ class _Encoder:
         elif isinstance(value, Address):
             if kind.name == "simm8" and not operand.size == 1:
                 raise _NoFit("an address does not fit in a byte")
-            if self.candidate.zero_extends or (self._loads_register() and size == 4 and opsize == 8 and not operand.size):
+            low_half = self._loads_register() and size == 4 and opsize == 8 and not operand.size
+            if self.candidate.zero_extends or low_half:
                 raise _NoFit("an address needs all 64 bits")
         elif self.candidate.zero_extends:
             if not 0 <= value < 1 << 32:
@@ -289,7 +303,9 @@ class _Encoder:
             delta -= 2 + self._prefix_count()
             if fits_signed(delta, 1):
                 return
-            raise _NoFit(f"target is {delta:+} bytes away, a short branch reaches -128..127; write near, or move it closer")
+            raise _NoFit(
+                f"target is {delta:+} bytes away, a short branch reaches -128..127; write near or move it"
+            )
         if operand.distance != "short" and self._has_near():
             raise _NoFit("the target is in another section")
 
@@ -300,7 +316,9 @@ class _Encoder:
     def _prefix_count(self) -> int:
         form = self.candidate.form
         address = form.need_addrsize is not None and form.need_addrsize * 8 != self.mode
-        return len(self.instruction.prefixes) + self.candidate.opsize_prefix + address + (form.opcode_map != 0)
+        return (
+            len(self.instruction.prefixes) + self.candidate.opsize_prefix + address + (form.opcode_map != 0)
+        )
 
     # --- memory ---
 
@@ -361,7 +379,10 @@ class _Encoder:
     @staticmethod
     def _check_displacement(value: Value, size: int) -> None:
         if isinstance(value, int) and not (fits_signed(value, 4) if size == 8 else fits(value, 4)):
-            raise _NoFit(_too_wide(value, 4, size == 8) + ", as a displacement; load the address into a register")
+            how = "sign-extended " if size == 8 else ""
+            raise _NoFit(
+                f"{value:#x} does not fit in a {how}32-bit displacement; load the address into a register"
+            )
 
     # --- putting together ---
 
@@ -384,7 +405,9 @@ class _Encoder:
             head.append(form.mandatory)
         if self.rex or self.need_rex:
             if self.high:
-                raise _NoFit(f"{self.high} cannot stand beside a register that needs REX; use another byte register")
+                raise _NoFit(
+                    f"{self.high} cannot stand beside a register that needs REX; use another byte register"
+                )
             if self.mode == 32:
                 raise _NoFit("64-bit operands do not exist in 32-bit mode; use `bits 64`")
             head.append(0x40 | self.rex)
@@ -439,4 +462,4 @@ def _put(code: bytearray, fixups: list[Fixup], size: int, value: Value, signed: 
 
 def _too_wide(value: int, size: int, signed: bool) -> str:
     how = "sign-extended " if signed else ""
-    return f"{value:#x} does not fit in {size * 8} bits ({how}field); use a smaller value or a register"
+    return f"{value:#x} does not fit in {size * 8} {how}bits; use a smaller value or a wider operand"

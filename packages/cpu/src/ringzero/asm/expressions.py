@@ -157,7 +157,8 @@ def _binary(operator: str, left: Value, right: Value) -> Value:
         return add(left, right, -1)
     if operator == "*" and isinstance(left, Address) != isinstance(right, Address):
         address, factor = (left, right) if isinstance(left, Address) else (right, left)
-        assert isinstance(address, Address) and isinstance(factor, int)
+        assert isinstance(address, Address)
+        assert isinstance(factor, int)
         terms = tuple((base, times * factor) for base, times in address.terms if factor)
         return Address(wrap(address.offset * factor), terms) if terms else 0
     difference = add(left, right, -1)
@@ -309,7 +310,9 @@ def constant_value(tokens: list[str], what: str) -> int:
         raise Mistake(f"{what}: {parser.tokens[parser.at]} is left over behind the expression; remove it")
     if type(node) is not int:
         name = symbol_in(node)
-        raise Mistake(f"{what}: {name} is not a number here; %define or %assign it first, labels come too late")
+        raise Mistake(
+            f"{what}: {name} is not a number here; %define or %assign it first, labels come too late"
+        )
     return node
 
 

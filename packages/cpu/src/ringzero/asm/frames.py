@@ -110,7 +110,9 @@ def _parameter(token: str, frame: Frame) -> str:
 def _condition_code(text: str, sign: str) -> str:
     code = text.strip().lower()
     if code not in INVERSE:
-        raise Mistake(f"{text or 'an empty parameter'} is not a condition code; %+1 and %-1 take one, as in ne")
+        raise Mistake(
+            f"{text or 'an empty parameter'} is not a condition code; %+1 and %-1 take one, as in ne"
+        )
     return code if sign == "+" else INVERSE[code]
 
 

@@ -24,7 +24,10 @@ XEN_ELFNOTE_PHYS32_ENTRY = 18
 
 
 class Segment(NamedTuple):
-    """A PT_LOAD: `data` at physical `paddr`, zeroes behind it up to `memsz` bytes. flags: 1 execute, 2 write, 4 read."""
+    """A PT_LOAD: `data` at physical `paddr`, zeroes behind it up to `memsz` bytes.
+
+    flags: 1 execute, 2 write, 4 read.
+    """
 
     paddr: int
     vaddr: int
@@ -68,7 +71,7 @@ class Symbols:
         return sorted(self._by_name.items())
 
     def nearest(self, address: int) -> tuple[str, int] | None:
-        """(name, offset) of the last symbol at or below the address, if it can reach there; local labels do not count."""
+        """(name, offset) of the last symbol at or below the address, if it reaches there; no local labels."""
         at = bisect_right(self._addresses, address)
         if at == 0:
             return None

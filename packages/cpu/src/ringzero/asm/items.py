@@ -19,8 +19,8 @@ from ringzero.asm.sections import Section
 if TYPE_CHECKING:
     from ringzero.asm.assembler import State
 
-MAX_TIMES = 1 << 20
-"""Repetitions of something whose bytes depend on its place: each is encoded by itself in every pass."""
+MAX_TIMES = 1 << 18
+"""Repetitions, all together, of what depends on its place: each is run by itself in every pass."""
 
 
 class Item(Protocol):
@@ -62,7 +62,7 @@ class Code:
         if not instruction.static:
             state.scope.here = state.here()
         if state.last:
-            encoding = instruction.encode(state.scope)
+            encoding = state.known(instruction.encode)
             state.put(encoding.code, encoding.fixups, True)
         else:
             state.advance(instruction.size(state.scope))
@@ -222,10 +222,22 @@ class Row:
     code: bool
 
 
-def is_repeatable(item: Item) -> bytes | None:
+REPEATABLE = (Code, Data, Reserve, Align, Times)
+"""What `times` may stand before."""
+
+
+def constant_bytes(item: Item) -> bytes | None:
     """The bytes of an item that are the same at every place, if they are."""
     if isinstance(item, Data):
         return item.constant
     if isinstance(item, Code) and item.instruction.static:
         return item.instruction.encode(Scope()).code
     return None
+
+
+def constant_size(item: Item) -> int | None:
+    """The number of bytes that an item always has."""
+    if isinstance(item, Data):
+        return item.length
+    code = constant_bytes(item)
+    return None if code is None else len(code)

@@ -70,7 +70,9 @@ def parse_number(token: str) -> int:
     digits, base = text, 10
     if text[0] == "$":
         digits, base = text[1:], 16
-    elif len(text) > 2 and text[0] == "0" and text[1] in _SUFFIX and not (text[1] in "bd" and text[-1] == "h"):
+    elif (
+        len(text) > 2 and text[0] == "0" and text[1] in _SUFFIX and not (text[1] in "bd" and text[-1] == "h")
+    ):
         digits, base = text[2:], _SUFFIX[text[1]]
     elif text[-1] in _SUFFIX:
         digits, base = text[:-1], _SUFFIX[text[-1]]

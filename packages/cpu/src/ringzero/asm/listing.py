@@ -37,7 +37,9 @@ def _lines(row: Row) -> list[str]:
     lines = []
     for at in range(0, max(len(shown), 1), _PER_LINE):
         piece = shown[at : at + _PER_LINE].hex()
-        lines.append(f"{row.where.line:6}{mark} {base + row.start + at:016x} {piece:<17} {text if at == 0 else ''}".rstrip())
+        lines.append(
+            f"{row.where.line:6}{mark} {base + row.start + at:016x} {piece:<17} {text if at == 0 else ''}".rstrip()
+        )
     if size > _MANY:
         lines.append(f"{'':6}  {'':16} ... {size:#x} bytes")
     return lines

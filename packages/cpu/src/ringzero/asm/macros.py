@@ -32,7 +32,10 @@ class _End:
 
 @dataclass
 class Defines:
-    """All single-line macros in force. `exact` and `folded` (case-insensitive) map name → number of parameters → one."""
+    """All single-line macros in force.
+
+    `exact` and `folded` (matched without case) map name → number of parameters → definition.
+    """
 
     exact: dict[str, dict[int, Define]] = field(default_factory=dict)
     folded: dict[str, dict[int, Define]] = field(default_factory=dict)
@@ -106,7 +109,7 @@ class Defines:
             if macro is None:
                 wanted = " or ".join(str(n) for n in sorted(known))
                 raise Mistake(f"macro {name} called with {len(arguments)} arguments; it takes {wanted}")
-            body = _substitute(macro, arguments)
+            body = tuple(_substitute(macro, arguments))
         active.append(name)
         stack.append(_End(name))
         stack.extend(reversed(body))

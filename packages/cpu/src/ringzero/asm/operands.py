@@ -77,7 +77,13 @@ class MemOperand:
     @property
     def signature(self) -> Any:
         offset = not self.terms
-        return ("far mem" if self.far else "mem", self.size, offset, self.disp_size if offset else 0, self.addr_size)
+        return (
+            "far mem" if self.far else "mem",
+            self.size,
+            offset,
+            self.disp_size if offset else 0,
+            self.addr_size,
+        )
 
     def registers(self, scope: Scope, mode: int) -> tuple[int | None, int | None, int, int]:
         """(base, index, shift, address size) of this memory operand; Mistake when the processor has no such address."""
@@ -120,9 +126,8 @@ def _base_index(terms: list[tuple[str, int, bool]], memory: MemOperand) -> tuple
     if not terms:
         return None, None, 0
     base, index = terms
-    if scaled and scaled[0] is base:
-        base, index = index, base
-    elif not scaled and (index[0] in ("rsp", "esp") or (base[2] and not index[2])):
+    as_written = not scaled and index[0] not in ("rsp", "esp") and (index[2] or not base[2])
+    if not as_written and not (scaled and scaled[0] is index):
         base, index = index, base
     return REGISTERS[base[0]].number, _index(index[0]), _shift(index[1])
 
@@ -141,7 +146,9 @@ def _one_register(term: tuple[str, int, bool], nosplit: bool) -> tuple[int | Non
 
 def _index(name: str) -> int:
     if name in ("rsp", "esp"):
-        raise Mistake(f"{name} cannot be scaled or be a second register; only as a base does it address memory")
+        raise Mistake(
+            f"{name} cannot be scaled or be a second register; only as a base does it address memory"
+        )
     return REGISTERS[name].number
 
 
@@ -172,7 +179,9 @@ class OperandParser:
             found.append(self._operand())
             if self.at < len(self.tokens):
                 if self.tokens[self.at] != ",":
-                    raise Mistake(f"comma expected before {self.tokens[self.at]}; separate operands by commas")
+                    raise Mistake(
+                        f"comma expected before {self.tokens[self.at]}; separate operands by commas"
+                    )
                 self.at += 1
                 if self.at == len(self.tokens):
                     raise Mistake("operand expected behind the last comma; remove the comma or write one")
@@ -215,7 +224,15 @@ class OperandParser:
     def _memory(self, size: int, far: bool) -> MemOperand:
         self.at += 1
         memory = MemOperand(size, [], 0, far=far)
-        while (word := self._peek()) in SIZES or word in ("rel", "abs", "nosplit", "a16", "a32", "a64", "strict"):
+        while (word := self._peek()) in SIZES or word in (
+            "rel",
+            "abs",
+            "nosplit",
+            "a16",
+            "a32",
+            "a64",
+            "strict",
+        ):
             self.at += 1
             if word in ("rel", "abs"):
                 memory.relative = word == "rel"
@@ -234,7 +251,9 @@ class OperandParser:
                 self.at += 1
         node = self._expression(registers=True)
         if self._peek() != "]":
-            raise Mistake(f"[ without its ] before {self._peek() or 'the end of the line'}; close the address")
+            raise Mistake(
+                f"[ without its ] before {self._peek() or 'the end of the line'}; close the address"
+            )
         self.at += 1
         memory.disp = _split(node, 1, False, memory.terms)
         return memory
@@ -247,19 +266,27 @@ def _split(node: Node, sign: int, starred: bool, terms: list[tuple[str, Node, bo
     operator = node[0]
     if operator == "reg":
         if REGISTERS[node[1]].kind != "gpr" or sign < 0:
-            raise Mistake(f"{node[1]} cannot stand so in an address; write [base + index*scale + displacement]")
+            raise Mistake(
+                f"{node[1]} cannot stand so in an address; write [base + index*scale + displacement]"
+            )
         terms.append((node[1], 1, starred))
         return 0
     if operator in ("+", "-"):
         left = _split(node[1], sign, starred, terms)
-        right = _split(node[2], sign, starred, terms) if operator == "+" else _split(node[2], -sign, starred, terms)
+        right = (
+            _split(node[2], sign, starred, terms)
+            if operator == "+"
+            else _split(node[2], -sign, starred, terms)
+        )
         return _sum(left, right)
     if operator == "*" and sign == 1:
         register, count = (node[1], node[2]) if _has_register(node[1]) else (node[2], node[1])
         if register[0] == "reg" and REGISTERS[register[1]].kind == "gpr" and not _has_register(count):
             terms.append((register[1], count, True))
             return 0
-    raise Mistake(f"{symbol_in(node)} cannot stand so in an address; write [base + index*scale + displacement]")
+    raise Mistake(
+        f"{symbol_in(node)} cannot stand so in an address; write [base + index*scale + displacement]"
+    )
 
 
 def _sum(left: Node, right: Node) -> Node:

@@ -38,6 +38,8 @@ class Preprocessor(TextDirectives, Conditions):
         self.unique = 0
         self.lines = 0
         self.folders: dict[str, Path | None] = {}
+        self.ended = False
+        """Whether a mistake ended the source before its end."""
         self.bits = 64
         self.section = ".text"
         self._collecting: tuple[str, Location, Body, int] | None = None
@@ -62,15 +64,17 @@ class Preprocessor(TextDirectives, Conditions):
 
     def _push(self, frame: Frame) -> None:
         if len(self.frames) >= MAX_DEPTH:
-            raise Fatal(f"more than {MAX_DEPTH} files, macros and repetitions inside each other; end the recursion")
+            raise Fatal(
+                f"more than {MAX_DEPTH} files, macros and repetitions inside each other; end the recursion"
+            )
         self.frames.append(frame)
 
     def _pop(self) -> None:
         frame = self.frames[-1]
         for condition in frame.conditions:
-            self.report.error(condition.where, "%if without its %endif; close it in the same file, macro or %rep")
-        if self._collecting and not self._collecting[3]:
-            raise AssertionError("a collected body has no depth")
+            self.report.error(
+                condition.where, "%if without its %endif; close it in the same file, macro or %rep"
+            )
         if self._collecting and len(self.frames) == 1:
             opener, where, _, _ = self._collecting
             self.report.error(where, f"{opener} without its {_OPENS[opener]}; close it in the same file")
@@ -85,9 +89,8 @@ class Preprocessor(TextDirectives, Conditions):
             if frame.at < len(frame.lines):
                 frame.at += 1
                 return (frame, *frame.lines[frame.at - 1])
-            if frame.count < frame.repeats:
+            if frame.lines and frame.count < frame.repeats:
                 frame.count, frame.at = frame.count + 1, 0
-                self._count_line()
                 continue
             self._pop()
         return None
@@ -107,6 +110,7 @@ class Preprocessor(TextDirectives, Conditions):
                 expanded = self._line(frame, number, text)
             except Fatal as mistake:
                 self.report.error(frame.locate(number, text), mistake)
+                self.ended = True
                 return
             except Mistake as mistake:
                 self.report.error(frame.locate(number, text), mistake)
@@ -130,7 +134,8 @@ class Preprocessor(TextDirectives, Conditions):
             name = directive_name(start)
         self.where = frame.locate(number, text)
         if name:
-            return self._directive(frame, name, start[len(name) :], active)
+            self._directive(frame, name, start[len(name) :], active)
+            return None
         return self._statement(self._magic(lex(text)))
 
     def _magic(self, tokens: tuple[str, ...]) -> tuple[str, ...]:
@@ -158,7 +163,8 @@ class Preprocessor(TextDirectives, Conditions):
                 return None
         return None
 
-    def _collect(self, start: str, number: int, text: str) -> None:
+    def _collect(self, start: str, number: int, text: str) -> tuple[str, ...] | None:
+        """Keep a line of the body that is being collected."""
         assert self._collecting is not None
         opener, where, body, depth = self._collecting
         name = directive_name(start)
@@ -170,10 +176,11 @@ class Preprocessor(TextDirectives, Conditions):
         if depth:
             body.append((number, text))
             self._collecting = (opener, where, body, depth)
-            return
+            return None
         self._collecting = None
         self.where = where
         self._finish(body)
+        return None
 
     def _finish(self, body: Body) -> None:
         pending, self._pending = self._pending, None
@@ -343,7 +350,9 @@ class Preprocessor(TextDirectives, Conditions):
         for folder in ([beside] if beside else []) + self.include:
             if (path := folder / wanted).is_file():
                 return self._told(path, wanted), path
-        raise Mistake(f"file {wanted} not found; it is looked for beside the source and along the include path")
+        raise Mistake(
+            f"file {wanted} not found; it is looked for beside the source and along the include path"
+        )
 
     def _told(self, path: Path, wanted: str) -> str:
         """The name of a file in messages and line numbers: relative to the main source where it can be."""
@@ -397,7 +406,9 @@ def _signature(name: str, words: list[str], file: str, fold: bool) -> Macro:
     greedy = counts.endswith("+")
     least, dash, most = counts.rstrip("+").partition("-")
     if not least.isdigit() or (dash and most != "*" and not most.isdigit()):
-        raise Mistake(f"{counts or 'nothing'} is no number of parameters; write %macro {name} 2, 1-3, 1-* or 1+")
+        raise Mistake(
+            f"{counts or 'nothing'} is no number of parameters; write %macro {name} 2, 1-3, 1-* or 1+"
+        )
     top = None if most == "*" else int(most or least)
     if top is not None and (top < int(least) or top > 10_000):
         raise Mistake(f"a macro takes no {counts} parameters; the least comes first, at most 10000")

@@ -61,7 +61,9 @@ class Section:
         """progbits or nobits, once."""
         if self.nobits is not None and self.nobits != nobits:
             was, now = ("nobits", "progbits") if self.nobits else ("progbits", "nobits")
-            raise Mistake(f"section {self.name} is {was} already; {now} must be said where it is first opened")
+            raise Mistake(
+                f"section {self.name} is {was} already; {now} must be said where it is first opened"
+            )
         self.nobits = nobits
 
     def set_number(self, name: str, value: int) -> None:
@@ -111,7 +113,9 @@ class Layout:
         if section is None:
             if len(self.sections) >= 1000:
                 raise Mistake("more than 1000 sections; use fewer")
-            section = Section(name, len(self.sections), where, {".text": False, ".data": False, ".bss": True}.get(name))
+            section = Section(
+                name, len(self.sections), where, {".text": False, ".data": False, ".bss": True}.get(name)
+            )
             self.sections.append(section)
             self.by_name[name] = section
         return section
@@ -169,7 +173,7 @@ class Layout:
             if len(left) == len(bound):
                 for group in left:
                     leader = group[0]
-                    self._check(leader, f"section {leader.name} follows {leader.follows}, which has no place; name another")
+                    self._check(leader, f"section {leader.name} follows {leader.follows}, which has no place")
                 free += left
                 break
             bound = left
@@ -190,7 +194,9 @@ class Layout:
                 section.vstart = align_up(end, section.valign) if section.valign else section.start
             if number == 0:
                 if self.origin is not None and section.start < self.origin:
-                    self._check(section, f"section {section.name} starts before org {self.origin:#x}; move one")
+                    self._check(
+                        section, f"section {section.name} starts before org {self.origin:#x}; move one"
+                    )
                 end = section.start
             if section.start < end:
                 if section.offset:
@@ -202,7 +208,7 @@ class Layout:
             size = max(s.load + s.offset for s in self.progbits) - first
             if size > MAX_BYTES:
                 last = max(self.progbits, key=lambda s: s.load + s.offset)
-                self._check(last, f"the image would have {size} bytes; at most {MAX_BYTES}, check start=, times and align")
+                self._check(last, f"the image would have {size} bytes; at most {MAX_BYTES}, check start=")
 
     def _overlap(self, number: int, section: Section) -> None:
         before = [s for s in self.progbits[:number] if s.offset and s.load + s.offset > section.load]
@@ -216,7 +222,9 @@ class Layout:
             left = [s for s in waiting if not self._follow(s)]
             if len(left) == len(waiting):
                 for section in left:
-                    self._check(section, f"vfollows= of section {section.name} goes round in a circle; use vstart=")
+                    self._check(
+                        section, f"vfollows= of section {section.name} goes round in a circle; use vstart="
+                    )
                     section.vstart = 0
                 break
             waiting = left
@@ -238,7 +246,9 @@ class Layout:
         if section.vfollows:
             target = self.by_name.get(section.vfollows)
             if target is None:
-                self._check(section, f"section {section.name} vfollows {section.vfollows}, which is not there; name another")
+                self._check(
+                    section, f"section {section.name} vfollows {section.vfollows}, which is not there"
+                )
                 section.vstart = 0
                 return True
         elif section.name == ".bss" or section.index == 0:

@@ -12,6 +12,7 @@ from ringzero.asm.diagnostics import Location, Mistake, nearest
 from ringzero.asm.encoder import Instruction
 from ringzero.asm.expressions import Node, Parser, evaluate, qualified, scalar
 from ringzero.asm.items import (
+    REPEATABLE,
     Absolute,
     Align,
     Code,
@@ -64,7 +65,9 @@ class StatementParser:
         if self._names is None:
             directives = [name[4:] for name in dir(self) if name.startswith("_do_")]
             words = (rows_by_name(), _PREFIXES, _SIZE_PREFIXES, _DATA, _RESERVE, _IGNORED, directives)
-            self._names = frozenset(["times", "equ", "a16", "a32", "a64", *(word for group in words for word in group)])
+            self._names = frozenset(
+                ["times", "equ", "a16", "a32", "a64", *(word for group in words for word in group)]
+            )
         return token in self._names
 
     def parse(self, raw: tuple[str, ...], where: Location) -> None:
@@ -145,7 +148,7 @@ class StatementParser:
             if parser.at >= len(tokens):
                 raise Mistake("times needs something to repeat; write times 4 db 0")
             item = self._statement(tokens, parser.at)
-            if item is None:
+            if not isinstance(item, REPEATABLE):
                 raise Mistake(f"times cannot repeat {tokens[parser.at]}; use %rep")
             return Times(count, item)
         if word in _DATA:
@@ -155,8 +158,8 @@ class StatementParser:
         if word not in rows_by_name() and word not in _PREFIXES:
             method = getattr(self, "_do_" + word, None)
             if method is not None:
-                item = method(tokens[at + 1 :])
-                return item if item is None else item
+                found: Item | None = method(tokens[at + 1 :])
+                return found
             if word in _IGNORED:
                 return None
         return self._instruction(tokens, at)
@@ -317,7 +320,9 @@ class StatementParser:
 
     def _do_extern(self, tokens: list[str]) -> None:
         """extern: refused"""
-        raise Mistake("extern: an image has no other modules to link with; define the symbol, or %include its source")
+        raise Mistake(
+            "extern: an image has no other modules to link with; define the symbol, or %include its source"
+        )
 
     _do_common = _do_extern
     _do_required = _do_extern
@@ -443,7 +448,9 @@ def _joined(tokens: list[str], at: int) -> tuple[str, int]:
     """A section's name may be several tokens, as in `.note.xen` or `text-2`; it ends before an attribute."""
     if at >= len(tokens):
         return "", at
-    return (string_bytes(tokens[at]).decode(errors="replace") if tokens[at][0] in QUOTES else tokens[at]), at + 1
+    return (
+        string_bytes(tokens[at]).decode(errors="replace") if tokens[at][0] in QUOTES else tokens[at]
+    ), at + 1
 
 
 def _names(tokens: list[str], what: str) -> list[str]:

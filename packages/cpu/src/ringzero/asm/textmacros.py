@@ -30,7 +30,7 @@ class TextDirectives:
         known = ["%" + m[4:] for m in dir(self) if m.startswith("_do_")] + ["%if", "%else", "%elif", "%endif"]
         if name in ("%endmacro", "%endm", "%endrep"):
             raise Mistake(f"{name} without its {'%rep' if name == '%endrep' else '%macro'}; remove it")
-        raise Mistake(f"unknown preprocessor directive {name}{nearest(name, known)}; write one that is in nasm's manual")
+        raise Mistake(f"unknown preprocessor directive {name}{nearest(name, known)}; use one of nasm's")
 
     # --- %define and kin ---
 
@@ -42,7 +42,9 @@ class TextDirectives:
         parameters = None
         if rest and rest[0] == "(":
             if ")" not in rest:
-                raise Mistake("%define's parameters lack the closing parenthesis; write %define name(a, b) body")
+                raise Mistake(
+                    "%define's parameters lack the closing parenthesis; write %define name(a, b) body"
+                )
             close = rest.index(")")
             parameters = _parameters(rest[1:close])
             rest = rest[close + 1 :]
