@@ -338,6 +338,8 @@ def test_snapshots_of_other_machines_and_damaged_files(make, tmp_path):
         ("cpu", b"short"),
         ("clock", (1, 2, 3, ((5, 99, 0, 0),))),
         ("clock", (1, 2, -3, ())),
+        ("clock", ()),
+        ("clock", (1, 2, 3, 4)),
         ("devices", ()),
         ("devices", ((True,),)),
         ("schedule", (1, 2)),

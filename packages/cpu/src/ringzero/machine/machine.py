@@ -235,15 +235,15 @@ class Machine(Core):
     def load(self, path: str | Path) -> None:
         """Take the state from a file. Raises SnapshotError, with this machine unchanged."""
         snapshot = Snapshot.load(path)
-        if snapshot.kind == self.kind and not self._fits(snapshot):
-            raise SnapshotError(f"{path}: the snapshot is damaged: its parts do not fit this machine")
         before = self.snapshot()
         try:
+            if snapshot.kind == self.kind and not self._fits(snapshot):
+                raise ValueError("sizes or types")
             self.restore(snapshot)
         except (ValueError, TypeError, LookupError):
             self.restore(before)
             raise SnapshotError(
-                f"{path}: the snapshot is damaged: a part of it has the wrong shape"
+                f"{path}: the snapshot is damaged: its parts do not fit this machine"
             ) from None
 
     def _fits(self, snapshot: Snapshot) -> bool:
