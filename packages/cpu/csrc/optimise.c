@@ -11,6 +11,8 @@ static unsigned twin_of(const rz_uop *u) { return u->op < RZ_UOPS ? rz_uop_info[
 /* µops that end an instruction for good must be the block's last instruction's; these two leave before it. */
 static int leaves_before(const rz_uop *u) { return u->op == RZ_UOP_system || u->op == RZ_UOP_stop; }
 
+static int ends(const rz_uop *u) { return bits_of(u) & RZ_UOP_IS_ENDS || u->op == RZ_UOP_fault; }
+
 static int good_skip(const rz_uop *uops, uint64_t count, uint64_t i)
 {
     uint64_t over = (uint64_t)uops[i].imm;
@@ -36,7 +38,7 @@ int rz_verify(const rz_uop *uops, uint64_t count, uint64_t n)
             return RZ_BAD_UOP;
         index = u->index;
     }
-    return count && bits_of(&uops[count - 1]) & RZ_UOP_IS_ENDS ? 0 : RZ_BAD_END;
+    return count && ends(&uops[count - 1]) ? 0 : RZ_BAD_END;
 }
 
 enum { SKIPPED = 1, LANDED = 2 };
