@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import ringzero
 from ringzero.errors import UsageError
 from ringzero.files import cache_directory, write_atomic
 from ringzero_kernel.config import LAYOUTS, MAIN_SOURCE, SOURCES
@@ -54,11 +55,9 @@ def assemble_kernel(layout: int = 0, defines: Mapping[str, str] | None = None) -
 
 def key(layout: int, defines: Mapping[str, str] | None) -> str:
     """The digest (hexadecimal) of all that the image is made from."""
-    import ringzero.asm
-    import ringzero.isa
-
     whole = hashlib.sha256(repr((layout, sorted((defines or {}).items()))).encode())
-    rooms = (SOURCES, *(Path(str(room.__file__)).parent for room in (ringzero.asm, ringzero.isa)))
+    machine = Path(ringzero.__file__).parent
+    rooms = (SOURCES, machine / "asm", machine / "isa")
     for room in rooms:
         for path in sorted(path for path in room.rglob("*") if path.suffix in (".asm", ".inc", ".py")):
             content = path.read_bytes()

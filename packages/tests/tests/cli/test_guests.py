@@ -30,7 +30,7 @@ LONG = """
         mov eax, 0x83
 .map:   mov [edi], eax
         add edi, 8
-        add eax, 0x50000
+        add eax, 0x200000
         cmp edi, 0x303000
         jb .map
         mov eax, 0x20
@@ -51,7 +51,7 @@ gdtr:   dw 15
         dd gdt
 bits 64
 default rel
-long:   mov esp, 0x50000
+long:   mov esp, 0x200000
 """
 
 # An IDT whose 32 gates all lead to `handler`.

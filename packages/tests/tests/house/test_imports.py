@@ -20,15 +20,22 @@ NONDETERMINISTIC = {"time", "random", "secrets", "uuid", "threading", "multiproc
 DETERMINISTIC_ROOMS = ("isa", "asm", "cpu", "machine", "explore")
 
 
-def runtime_imports(path: Path) -> Iterator[str]:
-    """The absolute names a file imports, those under `if TYPE_CHECKING:` too: types are knowledge as well."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+def imports(tree: ast.AST) -> Iterator[str]:
+    """The absolute names that are imported when the code runs; what stands under `if TYPE_CHECKING:` is not."""
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            continue
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{path}: imports are written absolute"
+            assert node.level == 0, "imports are written absolute"
             yield node.module or ""
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
+        yield from imports(node)
+
+
+def runtime_imports(path: Path) -> Iterator[str]:
+    return imports(ast.parse(path.read_text(encoding="utf-8")))
 
 
 def room(name: str) -> str:

@@ -20,9 +20,9 @@ def test_there_is_an_example() -> None:
 def test_the_example_runs(example: str, capsys: pytest.CaptureFixture[str]) -> None:
     exec(compile(example, "README.md", "exec"), {"__name__": "readme"})
     written = capsys.readouterr().out
-    assert "rip 0xffffffff8" in written
-    assert re.search(r"after the extra tick: .* at step \d+", written)
-    assert re.search(r"without: .* at step \d+, state [0-9a-f]{32}", written)
+    assert re.search(r"step \d+: at 0xffffffff8[0-9a-f]+ \w+", written)
+    assert re.search(r"with one more tick: .* \(step \d+\)", written)
+    assert re.search(r"without: guest exit with 0x10 \(step \d+\), state [0-9a-f]{32}", written)
 
 
 def test_ci_runs_the_readme_commands() -> None:
