@@ -149,6 +149,11 @@ class Memory:
         self.state_digest()
         return self._digests[page]
 
+    def page(self, number: int) -> Page:
+        """The present content of a page; one that is all zero is the one ZERO_PAGE."""
+        content = self.ram[number << PAGE_SHIFT : (number + 1) << PAGE_SHIFT]
+        return ZERO_PAGE if content == ZERO_PAGE.content else Page(content)
+
     def same_as(self, page: int, content: Page) -> None:
         """A snapshot holds this page's present content: one digest serves both."""
         self._unhashed[page] = content
@@ -157,8 +162,7 @@ class Memory:
         """The digest of all memory. Hashes the pages written since the last call, and the tree above them."""
         self.collect()
         for page, content in self._unhashed.items():
-            start = page << PAGE_SHIFT
-            self._digests[page] = content.digest if content else digest(self.ram[start : start + PAGE_SIZE])
+            self._digests[page] = (content or self.page(page)).digest
             self._groups[page // GROUP] = b""
         self._unhashed.clear()
         for group, known in enumerate(self._groups):

@@ -62,8 +62,7 @@ class PageStore:
         if memory.unsaved:
             changed = []
             for number in sorted(memory.unsaved):
-                start = number << PAGE_SHIFT
-                page = Page(memory.ram[start : start + PAGE_SIZE])
+                page = memory.page(number)
                 memory.same_as(number, page)
                 changed.append((number, page))
             self.tree = with_pages(self.tree, changed)
