@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import random
 
 import pytest
 
@@ -209,6 +210,24 @@ def test_snapshots_give_the_same_future(make, tmp_path):
     other.load(tmp_path / "here.snapshot")
     other.run()
     assert (other.state_hash(), other.step) == end
+
+
+def test_any_walk_through_snapshots_finds_the_states_of_the_plain_run(make):
+    """Runs, snapshots and restores in any order: at each step the state is that of the run without them."""
+    plain, hashes = make(serial_input=[(3000, b"abc")]), {}
+    while plain.run(steps=50).reason is StopReason.STEP:
+        hashes[plain.step] = plain.state_hash()
+    walker, kept, draw = make(serial_input=[(3000, b"abc")]), [], random.Random(1)
+    for _ in range(150):
+        match draw.randrange(3):
+            case 0 if walker.step < max(hashes) - 1000:
+                walker.run(steps=50 * draw.randrange(1, 20))
+            case 1:
+                kept.append(walker.snapshot())
+            case 2 if kept:
+                walker.restore(draw.choice(kept))
+        assert walker.step == 0 or walker.state_hash() == hashes[walker.step]
+    assert len({snapshot.step for snapshot in kept}) > 10
 
 
 def test_a_run_in_pieces_is_the_same_run(make):
