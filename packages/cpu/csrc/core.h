@@ -116,7 +116,7 @@ struct rz_engine {
 #define RZ_HOW_WRITE ((int)RZ_WRITE)
 #define RZ_HOW_FETCH ((int)RZ_FETCH)
 #define RZ_HOW_USER ((int)RZ_USER)
-enum { RZ_SYSTEM_ACCESS = 16, RZ_STACK_ACCESS = 64, RZ_HOST_WALK = 128 };
+enum { RZ_SYSTEM_ACCESS = (int)RZ_IMPLICIT, RZ_STACK_ACCESS = 64, RZ_HOST_WALK = 128 };
 #define RZ_REMAPPED 0x100 /* a store succeeded and changed a table: the running code may lie elsewhere now */
 int rz_walk(rz_engine *e, uint64_t linear, int access, uint64_t *physical);
 int rz_slow_load(rz_engine *e, uint64_t linear, unsigned size, int how);

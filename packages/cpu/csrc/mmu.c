@@ -265,7 +265,7 @@ int rz_walk(rz_engine *e, uint64_t linear, int access, uint64_t *physical)
 
 int rz_translate(rz_engine *e, uint64_t linear, int access, uint64_t *physical)
 {
-    access &= RZ_HOW_WRITE | RZ_HOW_FETCH | RZ_HOW_USER;
+    access &= RZ_HOW_WRITE | RZ_HOW_FETCH | RZ_HOW_USER | RZ_SYSTEM_ACCESS;
     rz_note_mode(e);
     return rz_walk(e, linear, access | RZ_HOST_WALK, physical);
 }

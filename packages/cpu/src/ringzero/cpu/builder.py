@@ -21,7 +21,7 @@ from ringzero.cpu.state import FIRST_TEMP, SEGMENTS, SLOT, TEMPS
 from ringzero.cpu.uops import NUMBER, STACK, UOPS
 from ringzero.isa import record as R
 from ringzero.isa.form import Form
-from ringzero.isa.names import DS, FS, GP, GS, RSP, SS
+from ringzero.isa.names import CS, DS, FS, GP, GS, RSP, SS
 from ringzero.isa.operands import NO_REGISTER, NO_SEGMENT, RIP, Imm, Mem, Operand, Reg, Rel, SReg
 
 M64 = (1 << 64) - 1
@@ -226,6 +226,8 @@ class Builder:
     def linear(self, effective: int, seg: int, size: int, write: bool) -> int:
         """Linear address of an effective one: segment base, limit and type, and alignment where they are checked."""
         linear = effective
+        if write and seg == CS and not self.long:  # no code segment is writable (SDM 3A 3.4.5.1)
+            self.emit("fault", imm=GP)
         if not self.long and (self.mode & M.SEGMENTED or seg in (FS, GS)):
             linear = self.temp()
             self.emit("segment", linear, effective, self.slot(K(seg)), imm=(size & 15) | write << 4)

@@ -19,7 +19,7 @@ from ringzero.cpu import segments
 from ringzero.cpu.block import NO_PAGE, Block
 from ringzero.cpu.builder import Builder, Systems
 from ringzero.cpu.engines import make_engine
-from ringzero.cpu.exits import FETCH, READ, USER, WRITE, Leave
+from ringzero.cpu.exits import FETCH, IMPLICIT, READ, USER, WRITE, Leave
 from ringzero.cpu.faults import CONTRIBUTORY, DOUBLE_FAULT, PAGE_FAULT, WITH_ERROR_CODE, GuestFault
 from ringzero.cpu.interfaces import Bus, Clock, Interrupts, Memory
 from ringzero.cpu.lowering import Lowerer
@@ -245,7 +245,9 @@ class Cpu:
 
     def _pieces(self, linear: int, size: int, access: int, system: bool) -> list[tuple[int, int]]:
         """Physical (address, size) of a linear range of at most two pages. Raises GuestFault."""
-        if self.words[CPL] == 3 and not system:
+        if system:
+            access |= IMPLICIT
+        elif self.words[CPL] == 3:
             access |= USER
         pieces = []
         while size:

@@ -24,8 +24,9 @@ class Leave(IntEnum):
 #: Bits of a page's byte in `Memory.page_flags`. A page without any may be written without a thought.
 CLEAN, CODE, TABLE = 1, 2, 4
 
-#: Kinds of access to `translate`, as bits: a write, a fetch, and the privilege of CPL 3.
-READ, WRITE, FETCH, USER = 0, 1, 2, 4
+#: Kinds of access to `translate`, as bits: a write, a fetch, the privilege of CPL 3, and an access of the processor's
+#: own (SDM 3A 4.6: implicit, to descriptor tables, the TSS or a new stack), of all 64 address bits whatever the mode.
+READ, WRITE, FETCH, USER, IMPLICIT = 0, 1, 2, 4, 16
 
 PHYSICAL_BITS = 40
 

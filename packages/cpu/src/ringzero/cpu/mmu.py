@@ -18,6 +18,7 @@ from ringzero.cpu.exits import (
     EFER_LMA,
     EFER_NXE,
     FETCH,
+    IMPLICIT,
     PHYSICAL_BITS,
     PTE_A,
     PTE_D,
@@ -48,10 +49,10 @@ class Walker:
     def __init__(self, memory: Memory) -> None:
         self.memory = memory
 
-    def translate(self, state: Sequence[int], linear: int, access: int, system: bool = False) -> int:
-        """Physical address of a canonical linear one. `access` is of READ, WRITE, FETCH and USER.
+    def translate(self, state: Sequence[int], linear: int, access: int) -> int:
+        """Physical address of a canonical linear one. `access` is of READ, WRITE, FETCH, USER and IMPLICIT.
 
-        Raises GuestFault (#PF). `system`: an access of the processor's own, which SMAP does not excuse.
+        Raises GuestFault (#PF).
         """
         if not state[CR0] & CR0_PG:
             return linear
@@ -71,7 +72,7 @@ class Walker:
             if shift == 12 or large:
                 break
             table, shift = entry & ADDRESS, shift - 9
-        self._permit(state, linear, access, rights, executable, system)
+        self._permit(state, linear, access, rights, executable)
         self._mark(trail, access)
         offset = (1 << shift) - 1
         return (trail[-1][1] & ADDRESS & ~offset) | (linear & offset)
@@ -106,16 +107,16 @@ class Walker:
             error |= PF_I
         return GuestFault(PAGE_FAULT, error, linear)
 
-    def _permit(
-        self, state: Sequence[int], linear: int, access: int, rights: int, executable: bool, system: bool
-    ) -> None:
+    def _permit(self, state: Sequence[int], linear: int, access: int, rights: int, executable: bool) -> None:
         """Raise unless the combined rights of all levels allow the access (SDM 3A 4.6)."""
         user_page = rights & PTE_U
         if access & USER:
             allowed = bool(user_page)
             writable = bool(rights & PTE_W)
         else:
-            smap = state[CR4] & CR4_SMAP and (system or not state[RFLAGS] & AC) and not access & FETCH
+            smap = (
+                state[CR4] & CR4_SMAP and (access & IMPLICIT or not state[RFLAGS] & AC) and not access & FETCH
+            )
             smep = state[CR4] & CR4_SMEP and access & FETCH
             allowed = not (user_page and (smap or smep))
             writable = bool(rights & PTE_W) or not state[CR0] & CR0_WP

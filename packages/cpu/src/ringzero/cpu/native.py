@@ -47,7 +47,9 @@ class NativeEngine:
 
     def __init__(self, state: State, memory: Memory, *, arena: int = ARENA) -> None:
         if lib.rz_lists_digest() != digest():
-            raise StaleExtension("ringzero._native was built from other lists of µops: build or install it again")
+            raise StaleExtension(
+                "ringzero._native was built from other lists of µops: build or install it again"
+            )
         if len(state.data) != STATE_SIZE or len(memory.page_flags) < memory.size >> 12:
             raise ValueError("state or page flags have the wrong size")
         self.state, self.memory = state, memory
@@ -103,7 +105,9 @@ class NativeEngine:
     def install(self, block: Block) -> None:
         """Keep a block until its bytes change. Raises RefusedBlock."""
         if len(block.offsets) != block.count + 1:
-            raise RefusedBlock(f"block at {block.linear:#x}: {len(block.offsets)} offsets, {block.count} instructions")
+            raise RefusedBlock(
+                f"block at {block.linear:#x}: {len(block.offsets)} offsets, {block.count} instructions"
+            )
         error = lib.rz_install(
             self._engine, block.linear, block.physical, block.physical2, block.mode, block.count,
             block.packed(), len(block.uops), self._offsets(block), block.target, block.following,

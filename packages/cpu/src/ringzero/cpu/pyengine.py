@@ -14,7 +14,7 @@ from ringzero.cpu import effects, exits, flags
 from ringzero.cpu import mode as M
 from ringzero.cpu.block import NO_PAGE, Block
 from ringzero.cpu.effects import PythonPrinter
-from ringzero.cpu.exits import CLEAN, CODE, FETCH, READ, TABLE, USER, WRITE, Leave
+from ringzero.cpu.exits import CLEAN, CODE, FETCH, IMPLICIT, READ, TABLE, USER, WRITE, Leave
 from ringzero.cpu.faults import GuestFault
 from ringzero.cpu.interfaces import Memory
 from ringzero.cpu.mmu import Walker
@@ -200,12 +200,12 @@ class PythonEngine:
             self.entries[rip, mode] = entry
         return entry
 
-    def _walk(self, linear: int, access: int, system: bool = False) -> int:
+    def _walk(self, linear: int, access: int) -> int:
         if (linear + 0x8000_0000_0000) >> 48 & 0xFFFF:
             raise GuestFault(13)
-        if self.user and not system:
+        if self.user and not access & IMPLICIT:
             access |= USER
-        return self.walker.translate(self.R, linear, access, system)
+        return self.walker.translate(self.R, linear, access)
 
     def _block(self, block: Block, ops: list[Op]) -> Leave | None:
         """Run one block, or as much of it as `left` allows. None: go on at rip."""
@@ -285,45 +285,43 @@ class PythonEngine:
             raise _Leaving(Leave.PROBE)
         R[RESUME] = 0
 
-    def load_slow(
-        self, address: int, width: int, scale: int, access: int = READ, system: bool = False
-    ) -> int:
+    def load_slow(self, address: int, width: int, scale: int, access: int = READ) -> int:
         """A load that no cached translation serves; with WRITE in `access` checked as if it were stored to as well."""
         size = width >> 3
-        parts = self._parts(address, size, scale, access, system)
+        parts = self._parts(address, size, scale, access)
         if access & WRITE:
             self._check_store(parts)
         return int.from_bytes(b"".join(self._read(*part) for part in parts), "little")
 
-    def store_slow(self, address: int, width: int, value: int, scale: int, system: bool = False) -> None:
+    def store_slow(self, address: int, width: int, value: int, scale: int, access: int = WRITE) -> None:
         """A store that no cached permission serves: all checks first, then all bytes."""
-        parts = self._parts(address, width >> 3, scale, WRITE, system)
+        parts = self._parts(address, width >> 3, scale, access)
         self._check_store(parts)
         content = (value & ((1 << width) - 1)).to_bytes(width >> 3, "little")
         for physical, size in parts:
             self._write(physical, content[:size])
             content = content[size:]
 
-    def _parts(self, address: int, size: int, scale: int, access: int, system: bool) -> list[tuple[int, int]]:
+    def _parts(self, address: int, size: int, scale: int, access: int) -> list[tuple[int, int]]:
         """Physical pieces (address, size) of a linear range of at most two pages; fills the caches."""
         last = address + size - 1 & M64
         for end in (address, last):
             if (end + 0x8000_0000_0000) >> 48 & 0xFFFF:
                 raise GuestFault(12 if scale & STACK else 13)
         head = min(size, 4096 - (address & 0xFFF))
-        parts = [(self._translated(address, access, system), head)]
+        parts = [(self._translated(address, access), head)]
         if head < size:
-            parts.append((self._translated(address + head & M64, access, system), size - head))
+            parts.append((self._translated(address + head & M64, access), size - head))
         for physical, length in parts:
             if physical + length > self.memory.size and self.bus is None:
                 raise _Leaving(Leave.MMIO)
         return parts
 
-    def _translated(self, linear: int, access: int, system: bool) -> int:
-        physical = self._walk(linear, access, system)
+    def _translated(self, linear: int, access: int) -> int:
+        physical = self._walk(linear, access)
         page = physical >> 12
         if page < self.memory.pages:
-            who = self.user and not system
+            who = self.user and not access & IMPLICIT
             self.readable[who][linear >> 12] = page << 12
             if access & WRITE and not self.memory.page_flags[page]:
                 self.writable[who][linear >> 12] = page << 12
@@ -479,9 +477,11 @@ def _memory_functions(engine: PythonEngine, width: int) -> dict[str, Callable[..
         f"LOAD{width}": load,
         f"STORE{width}": store,
         f"LOADW{width}": lambda address, scale: engine.load_slow(address, width, scale, WRITE),
-        f"LOADS{width}": lambda address, scale: engine.load_slow(address, width, scale, READ, True),
-        f"LOADWS{width}": lambda address, scale: engine.load_slow(address, width, scale, WRITE, True),
-        f"STORES{width}": lambda address, value, scale: engine.store_slow(address, width, value, scale, True),
+        f"LOADS{width}": lambda address, scale: engine.load_slow(address, width, scale, IMPLICIT),
+        f"LOADWS{width}": lambda address, scale: engine.load_slow(address, width, scale, WRITE | IMPLICIT),
+        f"STORES{width}": lambda address, value, scale: engine.store_slow(
+            address, width, value, scale, WRITE | IMPLICIT
+        ),
     }
 
 

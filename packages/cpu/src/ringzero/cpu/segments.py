@@ -23,6 +23,11 @@ PRESENT, CODE_OR_DATA, IS_CODE, CONFORMING, WRITABLE = 0x80, 0x10, 8, 4, 2
 LONG_CODE, BIG = 0x200, 0x400
 
 
+def is_canonical(address: int) -> bool:
+    """Whether bits 63 to 47 are all the same."""
+    return ((address + 0x8000_0000_0000) >> 48 & 0xFFFF) == 0
+
+
 @dataclass(frozen=True)
 class Descriptor:
     """A descriptor, unpacked, and where it stands. `attr` as in a segment's slot; `limit` in bytes."""
@@ -140,10 +145,13 @@ def linear(cpu: Cpu, segment: int, offset: int, size: int, write: bool = False) 
     """Linear address of an offset in a segment, checked as the mode asks."""
     words, name = cpu.words, SEGMENTS[segment]
     base = words[SLOT[f"{name}_base"]]
-    if cpu.long_code:
-        return (base if segment in (FS, GS) else 0) + offset & M64
-    attr, limit = words[SLOT[f"{name}_attr"]], words[SLOT[f"{name}_limit"]]
     fault = GuestFault(STACK_FAULT if segment == SS else GP)
+    if cpu.long_code:
+        address = (base if segment in (FS, GS) else 0) + offset & M64
+        if not (is_canonical(address) and is_canonical(address + size - 1)):
+            raise fault
+        return address
+    attr, limit = words[SLOT[f"{name}_attr"]], words[SLOT[f"{name}_limit"]]
     if not attr & PRESENT or (write and (attr & IS_CODE or not attr & WRITABLE)):
         raise fault
     end, down = offset + size - 1, attr & 0xC == 4
@@ -291,7 +299,7 @@ def far_return(cpu: Cpu, size: int, extra: int) -> None:
 
 
 def interrupt_return(cpu: Cpu, size: int) -> None:
-    """IRET and IRETD; IRETQ is microcode. In long mode SS:RSP is popped only when the level changes (SDM 2A, IRET)."""
+    """IRET and IRETD; IRETQ is microcode. From 64-bit code SS:RSP is popped even at the same level (SDM 2A, IRET)."""
     if cpu.words[SLOT["rflags"]] & F.NT:
         if cpu.words[SLOT["efer"]] & EFER_LMA:
             raise GuestFault(GP, 0)
@@ -305,7 +313,7 @@ def interrupt_return(cpu: Cpu, size: int) -> None:
         mask |= F.IF
     if cpl == 0:
         mask |= F.IOPL
-    if selector & 3 == cpl:
+    if selector & 3 == cpl and not cpu.long_code:
         set_stack(cpu, stack_pointer(cpu) + 3 * size)
         _enter_code(cpu, selector, found, offset, cpl)
     else:

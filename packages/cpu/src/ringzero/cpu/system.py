@@ -65,10 +65,6 @@ def handler(function: Callable[..., None]) -> Callable[..., None]:
     return function
 
 
-def is_canonical(address: int) -> bool:
-    return ((address + 0x8000_0000_0000) >> 48 & 0xFFFF) == 0
-
-
 # --- interrupts ------------------------------------------------------------------------------------------------------
 
 
@@ -139,10 +135,10 @@ def _string_step(cpu: Cpu, register: int, size: int, addrsize: int, repeat: bool
 @handler
 def port_string_in(cpu: Cpu, size: int, addrsize: int, repeat: bool) -> None:
     words, mask = cpu.words, (1 << 8 * addrsize) - 1
-    if repeat and not words[RCX] & mask:
-        return
     port = words[RDX] & 0xFFFF
     _check_port(cpu, port, size)
+    if repeat and not words[RCX] & mask:
+        return
     linear = segments.linear(cpu, 0, words[RDI] & mask, size, write=True)
     cpu.probe_store(linear, size)
     cpu.store(linear, size, cpu.bus.port_read(port, size))
@@ -152,10 +148,10 @@ def port_string_in(cpu: Cpu, size: int, addrsize: int, repeat: bool) -> None:
 @handler
 def port_string_out(cpu: Cpu, size: int, addrsize: int, repeat: bool, segment: int) -> None:
     words, mask = cpu.words, (1 << 8 * addrsize) - 1
-    if repeat and not words[RCX] & mask:
-        return
     port = words[RDX] & 0xFFFF
     _check_port(cpu, port, size)
+    if repeat and not words[RCX] & mask:
+        return
     value = cpu.load(segments.linear(cpu, segment, words[RSI] & mask, size), size)
     cpu.bus.port_write(port, size, value)
     _string_step(cpu, RSI, size, addrsize, repeat, cpu.start_rip)
@@ -307,7 +303,7 @@ def write_msr(cpu: Cpu) -> None:
             raise GuestFault(GP)
         words[SLOT[_PLAIN_MSRS[number]]] = value
     elif number in _ADDRESS_MSRS:
-        if not is_canonical(value):
+        if not segments.is_canonical(value):
             raise GuestFault(GP)
         words[SLOT[_ADDRESS_MSRS[number]]] = value
     elif number == MSR_EFER:

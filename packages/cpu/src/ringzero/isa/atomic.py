@@ -21,15 +21,18 @@ form("xadd", "0F C1 /r", "rm, r", flags="oszapc", lock=True)
 
 @lowers("cmpxchg")
 def cmpxchg(b: Builder, dst: Operand, src: Reg) -> None:
-    """The destination is written in either case; the accumulator only when they differ (SDM 2A, CMPXCHG)."""
-    accumulator = Reg(RAX, b.size)
+    """Memory is written in either case; the accumulator only when they differ (SDM 2A, CMPXCHG)."""
     old = b.copy(b.update(dst))
     new = b.read(src)
     b.compare("cmp", RAX, old)
     equal = b.condition("e")
-    b.write(dst, b.select(equal, new, old))
+    if isinstance(dst, Mem):
+        b.write(dst, b.select(equal, new, old))
+    else:  # a register that differs keeps its upper half too
+        with b.when(equal):
+            b.write(dst, new)
     with b.unless(equal):
-        b.write(accumulator, old)
+        b.write(Reg(RAX, b.size), old)
 
 
 @lowers("cmpxchg8b", "cmpxchg16b")
@@ -39,8 +42,8 @@ def cmpxchg_pair(b: Builder, dst: Mem) -> None:
     if half == 8:  # SDM 2A, CMPXCHG16B: #GP(0) unless aligned on 16 bytes
         b.fault_if(b.bits(b.linear(address, dst.seg, 0, True), b.const(15)), GP)
     upper = b.plus(address, b.const(half))
-    high = b.load(upper, dst.seg, half, write=True)
     low = b.load(address, dst.seg, half, write=True)
+    high = b.load(upper, dst.seg, half, write=True)
     equal = b.bits(b.equal(low, b.cut(RAX, half)), b.equal(high, b.cut(RDX, half)))
     b.store(address, dst.seg, half, b.select(equal, RBX, low))
     b.store(upper, dst.seg, half, b.select(equal, RCX, high))
