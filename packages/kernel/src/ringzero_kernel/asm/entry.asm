@@ -97,6 +97,9 @@ start_low:
         mov ds, eax
         mov es, eax
         mov ss, eax
+        xor eax, eax
+        mov fs, eax
+        mov gs, eax
         mov rax, start_high
         jmp rax
 

@@ -36,6 +36,7 @@ USER_STACK      equ 0x600000            ; top of the user stack, one page
 USER_DATA       equ 0x500000            ; one page of zeroes, writable
 
 HZ              equ 100                 ; timer interrupts a second
+HZ_FAST         equ 2000                ; the same, for the few tests that must really spin
 QUANTUM         equ 2                   ; ticks that a thread may run while others wait
 MAX_THREADS     equ 256
 

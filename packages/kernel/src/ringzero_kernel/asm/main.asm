@@ -18,11 +18,14 @@ routine kernel_main, "kernel_main"
         call gdt_init
         call idt_init
         call test_descriptors
+        call test_format
         call frames_init
         call paging_init
         call heap_init
+        call stacks_init
         call test_protection
         call test_frames
+        call test_pages
         call test_heap
         call pic_init
         call timer_init

@@ -8,6 +8,29 @@
 
 section .text
 pads
+; stacks_init - makes the page tables of the whole stack area, so that a thread costs its stack's frames and no more.
+; in:       nothing
+; out:      nothing
+; clobbers: scratch
+; interrupts: off
+routine stacks_init, "stacks_init"
+        push rbp
+        mov rbp, rsp
+        push rbx
+        mov rbx, STACK_BASE
+.next:
+        mov edi, kernel_pml4 - KBASE
+        mov rsi, rbx
+        mov edx, PAGE_RW
+        call page_entry
+        add rbx, 0x200000       ; one table covers as much
+        mov rax, STACK_BASE + MAX_THREADS*STACK_SLOT
+        cmp rbx, rax
+        jb .next
+        pop rbx
+        pop rbp
+        ret
+
 ; stack_alloc - maps a stack for a thread.
 ; in:       rdi = TID
 ; out:      rax = top of the stack, or 0 when memory is short

@@ -39,6 +39,50 @@ routine test_boot, "test_boot"
         pop rbp
         ret
 
+; test_format - numbers and text in a line; a line that is too long is cut.
+; in:       nothing
+; out:      nothing
+; clobbers: scratch
+; interrupts: either
+routine test_format, "test_format"
+        push rbp
+        mov rbp, rsp
+        sub rsp, LINE+8
+        begin "format"
+        mov rax, 0x123456789abcdef0
+        push rax                ; the array of values, last one first
+        push 0xbeef
+        push -1
+        lea rax, [.name]
+        push rax
+        lea rdi, [rsp+32]
+        lea rsi, [.format]
+        mov rdx, rsp
+        call format_line
+        mov byte [rax], 0
+        add rsp, 32
+        mov rdi, rsp
+        lea rsi, [.expected]
+        call string_equal
+        must e, "the text is right"
+
+        lea rdi, [rsp]
+        lea rsi, [.long]
+        call format_line
+        lea rcx, [rsp+LINE]
+        cmp rax, rcx
+        must e, "a line that is too long is cut"
+        passed
+        leave
+        ret
+section .rodata
+.name:          db "ring", 0
+.format:        db "%s 100%% %d %h %x.", 0
+.expected:      db "ring 100% 18446744073709551615 beef 123456789abcdef0.", 0
+.long:          times LINE+20 db "-"
+                db 0
+section .text
+
 ; check_last_line - what the serial line was sent last must stand on the screen, one row above the bottom.
 ; in:       nothing
 ; out:      returns if the two agree, else fails the test

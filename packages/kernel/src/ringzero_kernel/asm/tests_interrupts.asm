@@ -65,12 +65,13 @@ routine test_sti_hlt, "test_sti_hlt"
         mov rsi, [jiffies]
         sti
         hlt
-        cmp rsi, [jiffies]
-        je .same
+        mov rdi, [jiffies]
+        cmp rsi, rdi
+        je .ended
         dec ebx
         jnz .try
-.same:
-        cmp rsi, [jiffies]
+.ended:
+        cmp rsi, rdi
         must e, "the interrupt that waited has ended HLT"
         cmp qword [hook_calls], 1
         must e, "it was taken once"

@@ -165,6 +165,54 @@ routine test_frames, "test_frames"
         pop rbp
         ret
 
+; test_pages - a page appears, cannot be mapped over, and disappears.
+; in:       nothing
+; out:      nothing
+; clobbers: scratch
+; interrupts: either
+PAGE_TEST       equ HEAP_BASE + HEAP_LIMIT
+routine test_pages, "test_pages"
+        push rbp
+        mov rbp, rsp
+        push rbx
+        push r12
+        begin "pages-map-and-unmap"
+        mov edi, kernel_pml4 - KBASE
+        mov rsi, PAGE_TEST
+        xor edx, edx
+        call page_map_new
+        test rax, rax
+        must z, "a page can be mapped"
+        mov r12, [frames_free]
+        mov rcx, PAGE_TEST
+        mov [rcx+8], rcx
+        cmp [rcx+8], rcx
+        must e, "it holds what is written"
+        mov edi, kernel_pml4 - KBASE
+        mov rsi, PAGE_TEST
+        xor edx, edx
+        call page_map_new
+        cmp rax, -EINVAL
+        must e, "nothing is mapped over it"
+        cmp [frames_free], r12
+        must e, "and no frame was lost by trying"
+        mov edi, kernel_pml4 - KBASE
+        mov rsi, PAGE_TEST
+        call page_unmap_free
+        inc r12
+        cmp [frames_free], r12
+        must e, "its frame is back"
+        catch .gone
+        mov rcx, PAGE_TEST
+        mov rcx, [rcx+8]
+.gone:
+        provoked 14, 0
+        passed
+        pop r12
+        pop rbx
+        pop rbp
+        ret
+
 ; test_heap - blocks do not overlap, melt when freed, and misuse is refused.
 ; in:       nothing
 ; out:      nothing

@@ -1,7 +1,7 @@
 ; tests_sched.asm - stages of scheduler and context switch.
 ;
 ; Room's rule: passes at every timer period. A thread that must be preempted waits for the tick in HLT where it can, so
-; that time costs no instructions; `preempt-spinner` alone really spins.
+; that time costs no instructions; `preempt-spinner` alone really spins, and has the timer run faster meanwhile.
 
 section .bss
 sched_flag:     resq 1
@@ -215,6 +215,8 @@ routine test_spinner, "test_spinner"
         mov qword [sched_flag], 0
         spawn spinner, 0, "spinner"
         mov rbx, rax
+        mov edi, HZ_FAST
+        call timer_rate
         call yield              ; comes back by preemption only
         cmp qword [rbx+thread.runs], 0
         must ne, "it has run"
@@ -223,6 +225,8 @@ routine test_spinner, "test_spinner"
         call kthread_join
         cmp rax, 99
         must e, "it saw the flag"
+        mov edi, HZ
+        call timer_rate
         mov edi, QUANTUM
         call quantum_set
         passed
@@ -513,7 +517,7 @@ routine hook_index, "hook_index"
 .done:
         ret
 
-; test_sleep - sleeping lasts as long as asked, and sleepers wake in order of their times.
+; test_sleep - sleeping lasts as long as asked, for each sleeper by itself.
 ; in:       nothing
 ; out:      nothing
 ; clobbers: scratch, rbx, r12
@@ -532,26 +536,38 @@ routine test_sleep, "test_sleep"
         passed
 
         begin "sleep-order"
-        spawn sleeper, 9, "sleeper-9"
+        spawn sleeper, 200000, "sleeper-long"
         mov rbx, rax
-        spawn sleeper, 2, "sleeper-2"
+        until_state rbx, STATE_BLOCKED
+        spawn sleeper, 100000, "sleeper-short"
         mov r12, rax
+        until_state r12, STATE_BLOCKED
+        cli                     ; time is put forward by hand
+        mov rax, [r12+thread.wake_at]
+        mov [jiffies], rax
+        call wake_sleepers
+        cmp dword [r12+thread.state], STATE_READY
+        must e, "the shorter sleep is over"
+        cmp dword [rbx+thread.state], STATE_BLOCKED
+        must e, "the longer is not, though it began first"
+        mov rax, [rbx+thread.wake_at]
+        mov [jiffies], rax
+        call wake_sleepers
+        cmp dword [rbx+thread.state], STATE_READY
+        must e, "now it is"
+        sti
         mov rdi, rbx
         call kthread_join
         mov rdi, r12
         call kthread_join
-        must_trace "29", "the shorter sleep ended first"
         passed
         ret
 
-; sleeper - a thread: sleeps, then notes its number.
-; in:       rdi = ticks, 0..9
+; sleeper - a thread: sleeps.
+; in:       rdi = ticks
 ; out:      rax = 0
 ; interrupts: on
 routine sleeper, "sleeper"
-        mov rbx, rdi
         call sleep_ticks
-        lea edi, [rbx+'0']
-        call trace_add
         xor eax, eax
         ret

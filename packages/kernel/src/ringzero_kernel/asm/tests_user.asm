@@ -125,6 +125,8 @@ routine test_user_preempted, "test_user_preempted"
         begin "user-preempted"
         mov edi, 1
         call quantum_set
+        mov edi, HZ_FAST        ; they really spin
+        call timer_rate
         mov edi, user_spin
         mov esi, 2
         text_of rdx, "spin-1"
@@ -143,6 +145,8 @@ routine test_user_preempted, "test_user_preempted"
         call kthread_join
         cmp rax, 42
         must e, "the second kept its registers"
+        mov edi, HZ
+        call timer_rate
         mov edi, QUANTUM
         call quantum_set
         passed

@@ -27,14 +27,30 @@ routine timer_init, "timer_init"
         mov edi, IRQ_VECTOR+IRQ_TIMER
         lea rsi, [timer_interrupt]
         call set_vector
-        mov al, 0x34            ; channel 0, low and high byte, mode 2: rate generator
-        out PIT_COMMAND, al
-        mov al, (PIT_HZ/HZ) & 255
-        out PIT_CHANNEL0, al
-        mov al, (PIT_HZ/HZ) >> 8
-        out PIT_CHANNEL0, al
+        mov edi, HZ
+        call timer_rate
         mov edi, IRQ_TIMER
         jmp pic_unmask
+
+; timer_rate - how many ticks a second from here on.
+; in:       edi = ticks a second, 19 and more
+; out:      nothing
+; clobbers: rax, rcx, rdx
+; interrupts: either
+routine timer_rate, "timer_rate"
+        mov eax, PIT_HZ
+        xor edx, edx
+        div edi
+        mov ecx, eax
+        irq_save                ; the three bytes belong together
+        mov al, 0x34            ; channel 0, low and high byte, mode 2: rate generator
+        out PIT_COMMAND, al
+        mov al, cl
+        out PIT_CHANNEL0, al
+        mov al, ch
+        out PIT_CHANNEL0, al
+        irq_restore
+        ret
 
 ; timer_interrupt - one tick.
 ; in:       rdi = frame
