@@ -64,6 +64,24 @@ def test_bytes_arrive_a_character_time_apart(serial):
     assert serial.inb(RBR) == ord("z")
 
 
+def test_input_that_is_added_to_keeps_its_order(serial):
+    serial.outb(FCR, 1)
+    send_in(serial, b"abc")
+    serial.advance(CHARACTER)
+    send_in(serial, b"de")
+    serial.advance(9 * CHARACTER)
+    assert bytes(serial.inb(RBR) for _ in range(5)) == b"abcde"
+
+
+def test_a_long_input_takes_time_in_proportion(serial):
+    """A megabyte on the line is no quadratic copy."""
+    send_in(serial, bytes(1 << 20))
+    for _ in range(2000):
+        serial.advance(CHARACTER)
+        serial.inb(RBR)
+    assert serial.platform.uarts[0].came == 2001
+
+
 def test_an_unread_byte_is_overwritten_without_fifo(serial):
     send_in(serial, b"ab")
     serial.advance(CHARACTER)

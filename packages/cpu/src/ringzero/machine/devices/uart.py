@@ -48,7 +48,8 @@ class Uart(Device):
     scratch: int = 0
     received: bytes = b""  # what stands in the receiver, one byte or a FIFO of 16
     holding: int = 0  # what the receiver's register held last
-    coming: bytes = b""  # what is on the line
+    coming: bytes = b""  # what is on the line, of which `came` bytes have arrived
+    came: int = 0
     timed_out: bool = False
     tx_interrupt: bool = False  # the transmitter became empty, and IIR has not said so yet
     output: OutputLog = field(default_factory=OutputLog)
@@ -65,7 +66,7 @@ class Uart(Device):
     def receive(self, sent: bytes) -> None:
         """Bytes begin to come in: the first one now, when the line is free."""
         idle = not self.coming
-        self.coming += sent
+        self.coming, self.came = self.coming[self.came :] + sent, 0
         if idle and sent:
             self.event(EVENT_RECEIVE)
 
@@ -73,7 +74,9 @@ class Uart(Device):
         if tag == EVENT_TIMEOUT:
             self.timed_out = bool(self.received)
         elif self.coming:
-            byte, self.coming = self.coming[0], self.coming[1:]
+            byte, self.came = self.coming[self.came], self.came + 1
+            if self.came == len(self.coming):
+                self.coming, self.came = b"", 0
             if not self.mcr & LOOP:
                 self._accept(byte)
             if self.coming:
