@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from ringzero.asm.diagnostics import Fatal, Location, Mistake, Report, nearest
-from ringzero.asm.encoder import Fixup, fits, fits_signed
+from ringzero.asm.encoder import Fixup, fits, fits_signed, signed_as
 from ringzero.asm.expressions import UNKNOWN, Address, Node, Scope, Unknown, Value, add, evaluate, scalar
 from ringzero.asm.items import MAX_TIMES, Code, Item, Reserve, Row, Switch, constant_bytes, constant_size
 from ringzero.asm.preprocessor import Preprocessor
@@ -281,6 +281,8 @@ class Assembler:
     def _fix(self) -> None:
         for section, at, fixup, where in self.state.fixups:
             value = self.layout.resolve(fixup.value)
+            if fixup.modulo < 64:
+                value = signed_as(value, fixup.modulo // 8)
             ok = fits_signed(value, fixup.size) if fixup.signed else fits(value, fixup.size)
             if not ok:
                 kind = "sign-extended " if fixup.signed else ""

@@ -59,6 +59,14 @@ def rows_by_name() -> dict[str, tuple[Form, ...]]:
     return {name: tuple(forms) for name, forms in rows.items()}
 
 
+@cache
+def branches() -> frozenset[str]:
+    """The names of instructions whose operand may be a place: their bytes depend on where they stand."""
+    return frozenset(
+        name for name, rows in rows_by_name().items() if any(k.holds in ("rel", "far") for row in rows for k in row.kinds)
+    )
+
+
 def operand_sizes(form: Form, mode: int) -> tuple[int, ...]:
     """The operand sizes, in bytes, that the row can have in this mode."""
     sizes = _FIXED.get(form.size) or (_SIZES64 if mode == 64 else _SIZES32)[form.size]

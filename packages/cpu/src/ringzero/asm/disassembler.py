@@ -100,7 +100,7 @@ def _says_size(form: Form, operands: tuple[Operand, ...]) -> bool:
     for kind, operand in zip(form.kinds, operands, strict=True):
         if isinstance(operand, Reg) and kind.size == 0:
             return True
-        if isinstance(operand, Mem | Far) and (kind.memory_size == 0 or kind.name == "m_far"):
+        if isinstance(operand, Mem | Far) and (kind.memory_size == 0 or kind.name in ("m_far", "r_m16")):
             return True
     return False
 
@@ -141,8 +141,9 @@ def _memory_keyword(memory: Mem, form: Form, operands: tuple[Operand, ...]) -> s
         return f"{_KEYWORDS[memory.size - 2]} far "
     if not memory.size or form.memory_only:
         return ""  # the row leaves no choice
+    widths = {kind.memory_size for kind in form.kinds if kind.place == "rm"}
     for kind, other in zip(form.kinds, operands, strict=True):
-        if isinstance(other, Reg) and other.size == memory.size and kind.place != "fixed":
+        if isinstance(other, Reg) and kind.place != "fixed" and kind.size in widths and other.size == memory.size:
             return ""
     return _KEYWORDS[memory.size] + " "
 

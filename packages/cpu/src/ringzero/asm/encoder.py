@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ringzero.asm.candidates import Candidate, candidates, field_size
+from ringzero.asm.candidates import Candidate, branches, candidates, field_size
 from ringzero.asm.diagnostics import Mistake
 from ringzero.asm.expressions import Address, Node, Scope, Unknown, Value, add, evaluate
 from ringzero.asm.operands import FarOperand, ImmOperand, MemOperand, Operand, RegOperand
@@ -21,13 +21,17 @@ _MAPS = (b"", b"\x0f", b"\x0f\x38", b"\x0f\x3a")
 
 @dataclass(slots=True)
 class Fixup:
-    """A field that the layout fills: `size` bytes at `offset`; `signed`: the processor sign-extends it."""
+    """A field that the layout fills: `size` bytes at `offset`; `signed`: the processor sign-extends it.
+
+    `modulo`: bits of the address that the field is added to, which wraps around.
+    """
 
     offset: int
     size: int
     value: Address
     signed: bool
     what: str
+    modulo: int = 64
 
 
 class Encoding:
@@ -68,7 +72,7 @@ class Instruction:
         self.prefixes = prefixes
         self.opsize = opsize
         self.lock = 0xF0 in prefixes
-        self.static = all(_is_static(operand) for operand in operands)
+        self.static = mnemonic not in branches() and all(_is_static(operand, relative) for operand in operands)
         self._done: Encoding | None = None
         self._known: tuple[list[object], int] | None = None
         self._branch: tuple[int, int] | None = None
@@ -141,12 +145,15 @@ class Instruction:
             raise Mistake(f"lock is not allowed on this {self.mnemonic}; it needs a destination in memory")
 
 
-def _is_static(operand: Operand) -> bool:
+def _is_static(operand: Operand, relative: bool) -> bool:
+    """Whether the operand is encoded alike in every place and pass."""
     if isinstance(operand, RegOperand):
         return True
-    if isinstance(operand, MemOperand):
-        return type(operand.disp) is int and all(type(count) is int for _, count, _ in operand.terms)
-    return False
+    if not isinstance(operand, MemOperand) or type(operand.disp) is not int:
+        return isinstance(operand, ImmOperand) and type(operand.node) is int
+    if not operand.terms:
+        return not (operand.relative or relative)
+    return all(type(count) is int for _, count, _ in operand.terms)
 
 
 def _values(operand: Operand, scope: Scope) -> Value:
@@ -171,7 +178,7 @@ def fits_signed(value: int, size: int) -> bool:
     return -(1 << (size * 8 - 1)) <= value < (1 << (size * 8 - 1))
 
 
-def _signed_as(value: int, size: int) -> int:
+def signed_as(value: int, size: int) -> int:
     """The number as `size` bytes hold it, read as signed."""
     value &= (1 << size * 8) - 1
     return value - (1 << size * 8) if value >> (size * 8 - 1) else value
@@ -279,7 +286,7 @@ class _Encoder:
         elif not self._number_fits(kind, value, size, opsize):
             raise _NoFit(_too_wide(value, size, signed))
         elif kind.name == "simm8":
-            value = _signed_as(value, opsize)
+            value = signed_as(value, opsize)
         self._field(size, value, signed, "immediate")
 
     def _loads_register(self) -> bool:
@@ -288,7 +295,7 @@ class _Encoder:
     @staticmethod
     def _number_fits(kind: Kind, value: int, size: int, opsize: int) -> bool:
         if kind.name == "simm8":
-            return fits(value, opsize) and fits_signed(_signed_as(value, opsize), 1)
+            return fits(value, opsize) and fits_signed(signed_as(value, opsize), 1)
         if size == 4 and opsize == 8 and kind.signed:
             return fits_signed(value, 4)
         return fits(value, size)
@@ -345,7 +352,8 @@ class _Encoder:
             relative = False
         if self.mode == 32:
             self.memory = (bytes([5]), value, 4)
-        elif relative and not isinstance(value, int):
+        elif relative and (operand.relative or not isinstance(value, int)):
+            # Unlike nasm, `rel` with a plain number is obeyed: the number is the address.
             self.rip = True
             self.memory = (bytes([5]), value, 4)
         else:
@@ -434,13 +442,13 @@ class _Encoder:
             if self.rip:
                 value = self._from_end(value, end)
             signed = self.mode == 64 and not self.address_prefix
-            _put(code, fixups, size, value, signed or size == 1, "displacement")
+            _put(code, fixups, size, value, signed or size == 1, "displacement", 64 if signed else 32)
         for size, value, signed, what in self.fields:
             _put(code, fixups, size, value, signed, what)
         if self.relative_field is not None:
             size, target = self.relative_field
             value = self._from_end(target, len(code) + size)
-            _put(code, fixups, size, value, True, "branch")
+            _put(code, fixups, size, value, True, "branch", self.candidate.opsize * 8)
         return Encoding(bytes(code), fixups)
 
     def _from_end(self, target: Value, length: int) -> Value:
@@ -448,13 +456,17 @@ class _Encoder:
         return add(target, add(self.scope.here, length), -1)
 
 
-def _put(code: bytearray, fixups: list[Fixup], size: int, value: Value, signed: bool, what: str) -> None:
+def _put(
+    code: bytearray, fixups: list[Fixup], size: int, value: Value, signed: bool, what: str, modulo: int = 64
+) -> None:
     if isinstance(value, Address):
-        fixups.append(Fixup(len(code), size, value, signed, what))
+        fixups.append(Fixup(len(code), size, value, signed, what, modulo))
         code += bytes(size)
     elif isinstance(value, Unknown):
         code += bytes(size)
     else:
+        if modulo < 64:
+            value = signed_as(value, modulo // 8)
         if not (fits_signed(value, size) if signed else fits(value, size)):
             raise _NoFit(_too_wide(value, size, signed))
         code += (value & ((1 << size * 8) - 1)).to_bytes(size, "little")

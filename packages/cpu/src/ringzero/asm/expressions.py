@@ -26,6 +26,7 @@ Node = Any
 _MASK = (1 << 64) - 1
 _TOP = 1 << 63
 MAX_NESTING = 100
+MAX_OPERATORS = 200
 
 
 class Unknown:
@@ -221,6 +222,7 @@ class Parser:
         self.local = local
         self.registers = registers
         self.depth = 0
+        self.operators = 0
 
     def expression(self) -> Node:
         """The expression, constants folded."""
@@ -242,6 +244,9 @@ class Parser:
         while (found := _PRECEDENCE.get(self._peek())) is not None and found[0] >= level:
             self.at += 1
             left = _fold((found[1], left, self._climb(found[0] + 1)))
+            self.operators += type(left) is not int
+            if self.operators > MAX_OPERATORS:
+                raise Mistake(f"more than {MAX_OPERATORS} operators in one expression; name parts of it with equ")
         return left
 
     def _unary(self) -> Node:

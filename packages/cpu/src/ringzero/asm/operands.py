@@ -133,10 +133,10 @@ def _base_index(terms: list[tuple[str, int, bool]], memory: MemOperand) -> tuple
 
 
 def _one_register(term: tuple[str, int, bool], nosplit: bool) -> tuple[int | None, int | None, int]:
-    name, count, _ = term
+    name, count, starred = term
     number = REGISTERS[name].number
     if count == 1:
-        return number, None, 0
+        return (None, _index(name), 0) if nosplit and starred else (number, None, 0)
     if count in (3, 5, 9):
         return number, _index(name), _shift(count - 1)
     if count == 2 and not nosplit:

@@ -253,6 +253,8 @@ class Preprocessor(TextDirectives, Conditions):
     def _conditional(self, frame: Frame, name: str, rest: str, active: bool) -> None:
         conditions = frame.conditions
         if name.startswith("%if"):
+            if len(conditions) >= MAX_DEPTH:
+                raise Fatal(f"more than {MAX_DEPTH} %if inside each other; use %elif, or close some")
             try:
                 value = active and self.condition(name[3:], rest)
             except Mistake:
