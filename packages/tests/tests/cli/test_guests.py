@@ -51,7 +51,9 @@ gdtr:   dw 15
         dd gdt
 bits 64
 default rel
-long:   mov esp, 0x200000
+long:   xor eax, eax            ; the null SS is good enough for IRETQ to ring 0
+        mov ss, eax
+        mov esp, 0x200000
 """
 
 # An IDT whose 32 gates all lead to `handler`.

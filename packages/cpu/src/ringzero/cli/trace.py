@@ -72,8 +72,9 @@ def trace_interrupts(harness: Harness) -> None:
     machine = harness.machine
 
     def delivered(vector: int, error: int | None, rip: int) -> None:
+        name = f" {VECTORS[vector]}" if vector in VECTORS else ""
         code = "" if error is None else f" error {error:#x}"
-        tell(f"{machine.step:>10}  vector {vector} {VECTORS.get(vector, '')}{code}  at {machine.where(rip)}")
+        tell(f"{machine.step:>10}  vector {vector}{name}{code}  at {machine.where(rip)}")
 
     machine.cpu.on_delivery.append(delivered)
 

@@ -129,7 +129,7 @@ class Harness:
         machine = self.machine
         slice_ = 1 if self.before_step else SLICES[machine.cpu.engine]
         while not self.interrupted():
-            if self.before_step:
+            if self.before_step and machine.step < self._limit():
                 self.before_step(machine)
             following = (machine.step // slice_ + 1) * slice_
             stop = machine.run(until_step=following, max_steps=self._limit())
