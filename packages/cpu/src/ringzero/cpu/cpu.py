@@ -37,8 +37,8 @@ LEFT, END_STEP, ATTENTION, RESUME, SHADOW = (
 )
 NMI_PENDING, NMI_BLOCKED = SLOT["nmi_pending"], SLOT["nmi_blocked"]
 DR6_SINGLE_STEP = 1 << 14
-#: Traps: rip is already behind the instruction, and RF is not set in the pushed flags (SDM 3A 6.5, 6.8.3).
-TRAPS = frozenset({DB, NMI, BP, OF})
+#: Traps and aborts: RF is not set in the pushed flags (SDM 3B 17.3.1.1).
+NOT_FAULTS = frozenset({DB, NMI, BP, OF, DOUBLE_FAULT})
 
 
 class ExitReason(Enum):
@@ -133,7 +133,7 @@ class Cpu:
         self._delivery = self._microprogram(privilege.deliver)
         self.on_delivery: list[Callable[[int, int | None, int], None]] = []
         self._stop = False
-        self._retired = False
+        self.trap = False  # whether a single-step trap follows the instruction that runs
         self.start_rip = 0
         memory.on_protect.append(self._engine.protect)
         memory.on_write.append(self._host_wrote)
@@ -227,9 +227,8 @@ class Cpu:
             self._engine.flush_blocks()
 
     def remove_probe(self, linear: int) -> None:
-        if linear in self.probes:
-            self.probes.remove(linear)
-            self._engine.flush_blocks()
+        """Forget a probe. Its block goes when it is next come to: others need not be made again for it."""
+        self.probes.discard(linear)
 
     def translate(self, linear: int) -> int | None:
         """Physical address of a linear one, or None; nothing changes."""
@@ -268,9 +267,9 @@ class Cpu:
                 content += self.bus.mmio_read(physical, length).to_bytes(length, "little")
         return int.from_bytes(content, "little")
 
-    def probe_store(self, linear: int, size: int) -> None:
+    def probe_store(self, linear: int, size: int, system: bool = False) -> None:
         """Fault as a store would, and store nothing."""
-        self._pieces(linear, size, WRITE, False)
+        self._pieces(linear, size, WRITE, system)
 
     def store(self, linear: int, size: int, value: int, system: bool = False) -> None:
         """Write guest memory as an instruction would."""
@@ -322,28 +321,40 @@ class Cpu:
                 return ExitReason.HALT if words[HALTED] else None
 
     def _advance(self, end: int) -> Leave | None:
-        """Let the engine run to `end` at most, then do what it left for."""
+        """Let the engine run to `end` at most, then do what it left for.
+
+        The first instruction to retire clears RF, and IRET, which may set it, comes here (`arrive`): so RF can be
+        taken out before the run, and is put back if nothing has retired (SDM 3B 17.3.1.1).
+        """
         words, clock = self.words, self.clock
-        waiting = self.interrupts.pending() or (words[NMI_PENDING] and not words[NMI_BLOCKED])
-        single_step = bool(words[RFLAGS] & F.TF)
-        steps = end - clock.steps
-        if single_step or (waiting and words[SHADOW] == clock.steps):
+        waiting = self.interrupts.pending() or words[NMI_PENDING]
+        self.trap = bool(words[RFLAGS] & F.TF)
+        steps, start, resume = end - clock.steps, clock.steps, words[RFLAGS] & F.RF
+        # A waiting NMI can come in after any instruction: at the end of a shadow, or after an IRET.
+        if self.trap or words[NMI_PENDING] or (waiting and words[SHADOW] == start):
             steps = 1
-        words[LEFT], words[END_STEP] = steps, clock.steps + steps
+        words[LEFT], words[END_STEP] = steps, start + steps
         words[ATTENTION] = 1 if waiting else 0
-        self._retired = True
-        reason = self._engine.run()
+        words[RFLAGS] ^= resume
+        reason: Leave = self._engine.run()
         clock.steps = words[END_STEP] - words[LEFT]
-        if reason is Leave.PROBE:
-            return reason
-        self._leave(reason)
-        if single_step and self._retired and reason is not Leave.MISS:
+        if reason is not Leave.PROBE:
+            self._leave(reason)
+        if clock.steps == start:
+            words[RFLAGS] |= resume
+        elif self.trap:
             words[SLOT["dr6"]] |= DR6_SINGLE_STEP
             self._raise(GuestFault(DB))
-        return None
+        return reason
+
+    def _removed_probe(self) -> None:
+        """A block still leaves at a probe that is no more."""
+        physical = self.translate(self.words[RIP])
+        if physical is not None:
+            self._engine.invalidate(physical, 1)
 
     def _leave(self, reason: Leave) -> None:
-        """Do what the engine left for. `_retired` tells afterwards whether the instruction at rip has."""
+        """Do what the engine left for. What has not retired takes its single-step trap away."""
         words = self.words
         match reason:
             case Leave.BUDGET | Leave.WINDOW | Leave.STOP:
@@ -368,11 +379,12 @@ class Cpu:
         mode = self.words[MODE]
         if M.code_bits(mode) == 16:
             self.unsupported("16-bit code")
+        if not mode & M.LONG and self.words[SLOT["cs_base"]]:
+            self.unsupported("a code segment with a base")
         return self._lowerer.block(self.words[RIP], mode, self._fetch, limit)
 
     def _translate_block(self) -> None:
         """Give the engine the block that it missed."""
-        self._retired = False
         try:
             block = self._lowered(64)
         except GuestFault as fault:
@@ -405,19 +417,25 @@ class Cpu:
         except GuestFault as fault:
             self._raise(fault)
             return
-        engine = self._engine
-        while True:
-            if reason is Leave.CODE:
-                engine.invalidate(words[SLOT["fault_address"]], words[SLOT["fault_error"]])
+        start = words[RIP]
+        while reason in (Leave.CODE, Leave.MMIO):
             words[LEFT], words[END_STEP] = 1, self.clock.steps + 1
-            reason = self._once_with_bus(block) if reason is Leave.MMIO else engine.once(block)
-            if reason not in (Leave.CODE, Leave.MMIO):
-                break
+            words[RESUME] = start + 1 & M64  # a probe here has been taken
+            reason = self._again(reason, block, "once")
+        words[RESUME] = 0
         self.clock.steps = words[END_STEP] - words[LEFT]
         self._leave(reason)
 
-    def _once_with_bus(self, block: Block) -> Leave:
-        """One instruction on the Python engine, which can reach the bus."""
+    def _again(self, reason: Leave, block: Block, how: str) -> Leave:
+        """Run `block` again (`how`: "once" or "micro") after it left for translated code or for what is not RAM."""
+        words, engine = self.words, self._engine
+        if reason is Leave.CODE:
+            engine.invalidate(words[SLOT["fault_address"]], words[SLOT["fault_error"]])
+        found: Leave = getattr(engine, how)(block) if reason is Leave.CODE else self._with_bus(block, how)
+        return found
+
+    def _with_bus(self, block: Block, how: str) -> Leave:
+        """Run one instruction or a microprogram on the Python engine, which can reach the bus."""
         if self._interpreter is None:
             self._interpreter = PythonEngine(self.state, self.memory)
             self._interpreter.on_code_write = self._engine.invalidate
@@ -425,7 +443,8 @@ class Cpu:
         interpreter.bus = self.bus
         interpreter.flush_translations()
         try:
-            return interpreter.once(block)
+            found: Leave = getattr(interpreter, how)(block)
+            return found
         finally:
             self._engine.flush_translations()
 
@@ -433,7 +452,7 @@ class Cpu:
 
     def software_interrupt(self, vector: int, checked: bool = True) -> None:
         """INT n, INT3, INTO and INT1: rip is behind the instruction; its delivery is the step that it costs."""
-        self._retired = False
+        self.trap = False
         self._deliver_now(vector, None, software=checked, external=not checked)
         self.clock.steps -= 1
 
@@ -446,12 +465,13 @@ class Cpu:
 
     def _raise(self, fault: GuestFault) -> None:
         """Deliver an exception, and what goes wrong on its way: #DF, then shutdown (SDM 3A 6.15, #DF)."""
-        self._retired = False
+        self.trap = False
+        self.words[HALTED] = 0
         while True:
             if fault.vector == PAGE_FAULT:
                 self.words[SLOT["cr2"]] = fault.address
             error = fault.error if fault.vector in WITH_ERROR_CODE else None
-            resume = 0 if fault.vector in TRAPS else F.RF
+            resume = 0 if fault.vector in NOT_FAULTS else F.RF
             try:
                 self._deliver_now(fault.vector, error, external=True, flags=resume)
             except GuestFault as second:
@@ -485,7 +505,10 @@ class Cpu:
         ):  # fmt: skip
             words[SLOT[f"int_{name}"]] = value
         if words[MODE] & M.LMA:
-            if self._engine.micro(self._delivery) is Leave.FAULT:
+            reason = self._engine.micro(self._delivery)
+            while reason in (Leave.CODE, Leave.MMIO):
+                reason = self._again(reason, self._delivery, "micro")
+            if reason is Leave.FAULT:
                 raise GuestFault(*(words[SLOT[f"fault_{n}"]] for n in ("vector", "error", "address")))
         elif words[MODE] & M.PROTECTED:
             segments.deliver_protected(self)

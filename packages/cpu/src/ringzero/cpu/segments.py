@@ -1,6 +1,7 @@
 """Segment registers, descriptor tables and far transfers, for the driver (SDM 3A 3.4, 6.8; SDM 2, MOV, JMP, CALL, RET).
 
-Rare in long mode, so told in Python. Call gates and task gates are refused as a processor refuses a wrong type.
+Rare in long mode, so told in Python. Call gates and task switches are not here: a guest that uses one stops.
+The checks also ask for the permission to set a descriptor's accessed bit, so that nothing can fault after them.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from ringzero.cpu import flags as F
 from ringzero.cpu.exits import EFER_LMA
 from ringzero.cpu.faults import GuestFault
 from ringzero.cpu.state import SEGMENTS, SLOT
-from ringzero.isa.names import DS, ES, FS, GP, GS, NP, RSP, SS, STACK_FAULT, TS
+from ringzero.isa.names import FS, GP, GS, NP, RSP, SS, STACK_FAULT, TS
 
 if TYPE_CHECKING:
     from ringzero.cpu.cpu import Cpu
@@ -21,6 +22,8 @@ M32 = 0xFFFF_FFFF
 M64 = (1 << 64) - 1
 PRESENT, CODE_OR_DATA, IS_CODE, CONFORMING, WRITABLE = 0x80, 0x10, 8, 4, 2
 LONG_CODE, BIG = 0x200, 0x400
+CALL_GATE = 0xC  # type of a 32-bit or 64-bit call gate
+OLD_GATES = (1, 4, 5, 9)  # 16-bit TSS and call gate, task gate, 32-bit TSS: outside long mode
 
 
 def is_canonical(address: int) -> bool:
@@ -62,20 +65,28 @@ class Descriptor:
         return self.attr & (CODE_OR_DATA | IS_CODE) == CODE_OR_DATA
 
 
-def fetch(cpu: Cpu, selector: int, vector: int = GP, size: int = 8) -> Descriptor:
-    """The descriptor that a selector names; `vector`(selector) beyond its table's limit."""
+def fetch(cpu: Cpu, selector: int, size: int = 8, external: int = 0) -> Descriptor:
+    """The descriptor that a selector names; #GP(selector) beyond its table's limit, with EXT if `external`."""
+    error = selector & 0xFFFC | external
     table = "ldtr" if selector & 4 else "gdtr"
     words, index = cpu.words, selector & 0xFFF8
     if selector & 4 and not words[SLOT["ldtr_attr"]] & PRESENT:
-        raise GuestFault(vector, selector & 0xFFFC)
+        raise GuestFault(GP, error)
     if index + size - 1 > words[SLOT[f"{table}_limit"]]:
-        raise GuestFault(vector, selector & 0xFFFC)
+        raise GuestFault(GP, error)
     address = words[SLOT[f"{table}_base"]] + index & M64
     word = cpu.load(address, 8, system=True)
     high = cpu.load(address + 8, 8, system=True) if size == 16 else 0
     if high >> 40 & 0x1F:
-        raise GuestFault(vector, selector & 0xFFFC)
+        raise GuestFault(GP, error)
     return Descriptor(word, address, high & M32)
+
+
+def accessible(cpu: Cpu, found: Descriptor) -> Descriptor:
+    """The same descriptor; faults as setting its accessed bit would."""
+    if not found.attr & 1:
+        cpu.probe_store(found.address + 5, 1, system=True)
+    return found
 
 
 def put(cpu: Cpu, name: str, selector: int, descriptor: Descriptor) -> None:
@@ -98,7 +109,7 @@ def data_segment(cpu: Cpu, number: int, selector: int) -> Descriptor | None:
     """Check a load of ES, DS, FS, GS or SS (SDM 2B, MOV); None for a null selector."""
     cpl, rpl, error = cpu.words[SLOT["cpl"]], selector & 3, selector & 0xFFFC
     if number == SS:
-        return stack_segment(cpu, selector, cpl)
+        return stack_segment(cpu, selector, cpl, cpu.long_code)
     if not error:
         return None
     found = fetch(cpu, selector)
@@ -108,22 +119,22 @@ def data_segment(cpu: Cpu, number: int, selector: int) -> Descriptor | None:
         raise GuestFault(GP, error)
     if not found.attr & PRESENT:
         raise GuestFault(NP, error)
-    return found
+    return accessible(cpu, found)
 
 
-def stack_segment(cpu: Cpu, selector: int, cpl: int, vector: int = GP) -> Descriptor | None:
+def stack_segment(cpu: Cpu, selector: int, cpl: int, long: bool) -> Descriptor | None:
     """Check a load of SS for code at `cpl`; None for the null selector that 64-bit code inside CPL 3 may have."""
     error = selector & 0xFFFC
     if not error:
-        if cpu.long_code and cpl < 3 and selector & 3 == cpl:
+        if long and cpl < 3 and selector & 3 == cpl:
             return None
-        raise GuestFault(vector, 0)
-    found = fetch(cpu, selector, vector)
+        raise GuestFault(GP, 0)
+    found = fetch(cpu, selector)
     if selector & 3 != cpl or found.dpl != cpl or not found.is_data or not found.attr & WRITABLE:
-        raise GuestFault(vector, error)
+        raise GuestFault(GP, error)
     if not found.attr & PRESENT:
         raise GuestFault(STACK_FAULT, error)
-    return found
+    return accessible(cpu, found)
 
 
 def load_segment(cpu: Cpu, number: int, slot: int, popped: int = 0) -> None:
@@ -138,6 +149,7 @@ def load_segment(cpu: Cpu, number: int, slot: int, popped: int = 0) -> None:
         set_stack(cpu, stack_pointer(cpu) + popped)
     if number == SS:
         cpu.words[SLOT["shadow"]] = cpu.clock.steps + 1
+        cpu.trap = False  # SDM 3A 6.8.3: nor is there a single-step trap between the two
     cpu.update_mode()
 
 
@@ -190,9 +202,9 @@ def push_all(cpu: Cpu, values: tuple[int, ...], size: int) -> None:
     set_stack(cpu, top - size * len(values))
 
 
-def read_stack(cpu: Cpu, count: int, size: int) -> list[int]:
-    """The topmost words of `size` bytes, without popping them."""
-    top, mask = stack_pointer(cpu), stack_mask(cpu)
+def read_stack(cpu: Cpu, count: int, size: int, skipped: int = 0) -> list[int]:
+    """The topmost words of `size` bytes below so many bytes, without popping them."""
+    top, mask = stack_pointer(cpu) + skipped, stack_mask(cpu)
     return [cpu.load(linear(cpu, SS, top + size * n & mask, size), size) for n in range(count)]
 
 
@@ -205,6 +217,8 @@ def _code_for_jump(cpu: Cpu, selector: int, offset: int) -> Descriptor:
     if not error:
         raise GuestFault(GP, 0)
     found = fetch(cpu, selector)
+    if found.attr & 0x1F in (CALL_GATE, *(() if cpu.words[SLOT["efer"]] & EFER_LMA else OLD_GATES)):
+        cpu.unsupported("a call gate, a task gate or a task switch")
     if not found.is_code:
         raise GuestFault(GP, error)
     if found.attr & CONFORMING:
@@ -213,19 +227,29 @@ def _code_for_jump(cpu: Cpu, selector: int, offset: int) -> Descriptor:
         allowed = found.dpl == cpl and selector & 3 <= cpl
     if not allowed:
         raise GuestFault(GP, error)
-    _check_code(cpu, found, offset, error)
+    _check_code(cpu, found, error)
+    _check_target(cpu, found, offset)
     return found
 
 
-def _check_code(cpu: Cpu, found: Descriptor, offset: int, error: int) -> None:
-    """Present, sensible L and D bits, and a target within the segment."""
+def _check_code(cpu: Cpu, found: Descriptor, error: int) -> None:
+    """Present, with sensible L and D bits."""
     lma = cpu.words[SLOT["efer"]] & EFER_LMA
     long = lma and found.attr & LONG_CODE
     if long and found.attr & BIG:
         raise GuestFault(GP, error)
     if not found.attr & PRESENT:
         raise GuestFault(NP, error)
-    if (long and (offset + 0x8000_0000_0000) >> 48 & 0xFFFF) or (not long and offset > found.limit):
+    accessible(cpu, found)
+
+
+def _check_target(cpu: Cpu, found: Descriptor, offset: int) -> None:
+    """The new instruction pointer: canonical, or within the segment; the last check of all."""
+    if cpu.words[SLOT["efer"]] & EFER_LMA and found.attr & LONG_CODE:
+        outside = not is_canonical(offset)
+    else:
+        outside = offset > found.limit
+    if outside:
         raise GuestFault(GP, 0)
 
 
@@ -249,7 +273,7 @@ def far_call(cpu: Cpu, selector_slot: int, offset_slot: int, size: int) -> None:
     _enter_code(cpu, selector, found, offset, cpu.words[SLOT["cpl"]])
 
 
-def _code_for_return(cpu: Cpu, selector: int, offset: int) -> Descriptor:
+def _code_for_return(cpu: Cpu, selector: int) -> Descriptor:
     cpl, rpl, error = cpu.words[SLOT["cpl"]], selector & 3, selector & 0xFFFC
     if not error:
         raise GuestFault(GP, 0)
@@ -257,21 +281,19 @@ def _code_for_return(cpu: Cpu, selector: int, offset: int) -> Descriptor:
     wrong_level = found.dpl > rpl if found.attr & CONFORMING else found.dpl != rpl
     if not found.is_code or rpl < cpl or wrong_level:
         raise GuestFault(GP, error)
-    _check_code(cpu, found, offset, error)
+    _check_code(cpu, found, error)
     return found
 
 
 def _to_outer(
     cpu: Cpu, selector: int, found: Descriptor, offset: int, stack: tuple[int, int], extra: int
 ) -> None:
-    """The second half of a return to an outer level: its stack, and no segment of an inner level left."""
-    rpl = selector & 3
+    """The second half of a return that pops a stack too; after it no segment of an inner level is left."""
+    rpl, cpl = selector & 3, cpu.words[SLOT["cpl"]]
     stack_offset, stack_selector = stack
-    was_long, long = cpu.long_code, found.attr & LONG_CODE
-    if stack_selector & 0xFFFC or not (was_long and long and rpl < 3):
-        descriptor = stack_segment(cpu, stack_selector, rpl)
-    else:
-        descriptor = None
+    lma = bool(cpu.words[SLOT["efer"]] & EFER_LMA)
+    descriptor = stack_segment(cpu, stack_selector, rpl, lma and bool(found.attr & LONG_CODE))
+    _check_target(cpu, found, offset)
     _enter_code(cpu, selector, found, offset, rpl)
     if descriptor is None:
         put_null(cpu, "ss", stack_selector)
@@ -279,23 +301,23 @@ def _to_outer(
         put(cpu, "ss", stack_selector, descriptor)
     cpu.update_mode()
     set_stack(cpu, stack_offset + extra)
-    for number in (ES, DS, FS, GS):
-        attr = cpu.words[SLOT[f"{SEGMENTS[number]}_attr"]]
+    for name in ("es", "ds", "fs", "gs") if rpl != cpl else ():
+        attr = cpu.words[SLOT[f"{name}_attr"]]
         if attr & 0xC != 0xC and attr >> 5 & 3 < rpl:
-            put_null(cpu, SEGMENTS[number], 0)
+            cpu.words[SLOT[f"{name}_selector"]] = cpu.words[SLOT[f"{name}_attr"]] = 0
 
 
 def far_return(cpu: Cpu, size: int, extra: int) -> None:
     offset, selector = read_stack(cpu, 2, size)
     selector &= 0xFFFF
-    found = _code_for_return(cpu, selector, offset)
+    found = _code_for_return(cpu, selector)
     if selector & 3 == cpu.words[SLOT["cpl"]]:
+        _check_target(cpu, found, offset)
         set_stack(cpu, stack_pointer(cpu) + 2 * size + extra)
         _enter_code(cpu, selector, found, offset, selector & 3)
         return
-    skipped = -(-extra // size)
-    words = read_stack(cpu, 4 + skipped, size)[2 + skipped :]
-    _to_outer(cpu, selector, found, offset, (words[0], words[1] & 0xFFFF), extra)
+    stack, stack_selector = read_stack(cpu, 2, size, 2 * size + extra)
+    _to_outer(cpu, selector, found, offset, (stack, stack_selector & 0xFFFF), extra)
 
 
 def interrupt_return(cpu: Cpu, size: int) -> None:
@@ -306,14 +328,17 @@ def interrupt_return(cpu: Cpu, size: int) -> None:
         cpu.unsupported("a return to a nested task")
     offset, selector, flags = read_stack(cpu, 3, size)
     selector &= 0xFFFF
-    found = _code_for_return(cpu, selector, offset)
     cpl = cpu.words[SLOT["cpl"]]
+    if flags & F.VM and size > 2 and cpl == 0 and not cpu.words[SLOT["efer"]] & EFER_LMA:
+        cpu.unsupported("virtual-8086 mode")
+    found = _code_for_return(cpu, selector)
     mask = F.ARITHMETIC | F.TF | F.DF | F.NT | ((F.RF | F.AC | F.ID) if size > 2 else 0)
     if cpl <= cpu.words[SLOT["rflags"]] >> 12 & 3:
         mask |= F.IF
     if cpl == 0:
         mask |= F.IOPL
     if selector & 3 == cpl and not cpu.long_code:
+        _check_target(cpu, found, offset)
         set_stack(cpu, stack_pointer(cpu) + 3 * size)
         _enter_code(cpu, selector, found, offset, cpl)
     else:
@@ -370,6 +395,8 @@ def deliver_protected(cpu: Cpu) -> None:
         raise GuestFault(GP, error)
     gate = cpu.load(words[SLOT["idtr_base"]] + vector * 8 & M32, 8, system=True)
     kind = gate >> 40 & 0x1F
+    if kind == 5:
+        cpu.unsupported("a task gate")
     if kind not in (0x6, 0x7, 0xE, 0xF) or (words[SLOT["int_software"]] and gate >> 45 & 3 < cpl):
         raise GuestFault(GP, error)
     if not gate >> 47 & 1:
@@ -378,11 +405,12 @@ def deliver_protected(cpu: Cpu) -> None:
     if not selector & 0xFFFC:
         raise GuestFault(GP, external)
     error = selector & 0xFFFC | external
-    found = fetch(cpu, selector)
+    found = fetch(cpu, selector, external=external)
     if not found.is_code or found.dpl > cpl:
         raise GuestFault(GP, error)
     if not found.attr & PRESENT:
         raise GuestFault(NP, error)
+    accessible(cpu, found)
     size = 4 if kind & 8 else 2
     offset = gate & 0xFFFF | (gate >> 32 & 0xFFFF_0000 if size == 4 else 0)
     if offset > found.limit:
@@ -396,11 +424,33 @@ def deliver_protected(cpu: Cpu) -> None:
         frame = (words[SLOT["ss_selector"]], words[RSP], *frame)
         _switch_stack(cpu, new_cpl, frame, size, external)
     else:
-        push_all(cpu, frame, size)
+        _push_frame(cpu, frame, size, external)
     _enter_code(cpu, selector, found, offset, new_cpl)
     clear = F.TF | F.NT | F.RF | F.VM | (0 if kind & 1 else F.IF)
     words[SLOT["rflags"]] &= ~clear
     cpu.update_mode()
+
+
+def _push_frame(cpu: Cpu, frame: tuple[int, ...], size: int, error: int) -> None:
+    """`push_all`, whose #SS tells what was being delivered."""
+    try:
+        push_all(cpu, frame, size)
+    except GuestFault as fault:
+        raise GuestFault(
+            fault.vector, error if fault.vector == STACK_FAULT else fault.error, fault.address
+        ) from None
+
+
+def _task_stack(cpu: Cpu, selector: int, cpl: int, external: int) -> Descriptor:
+    """Check the SS that a TSS gives for an inner level (SDM 2A, INT n)."""
+    error = selector & 0xFFFC | external
+    try:
+        found = stack_segment(cpu, selector, cpl, False)
+    except GuestFault as fault:
+        vector = fault.vector if fault.vector == STACK_FAULT else TS
+        raise GuestFault(vector, error) from None
+    assert found is not None, "outside 64-bit code no null SS passes"
+    return found
 
 
 def _switch_stack(cpu: Cpu, cpl: int, frame: tuple[int, ...], size: int, external: int) -> None:
@@ -411,14 +461,13 @@ def _switch_stack(cpu: Cpu, cpl: int, frame: tuple[int, ...], size: int, externa
         raise GuestFault(TS, error)
     base = words[SLOT["tr_base"]] + 4 + 8 * cpl
     top, selector = cpu.load(base & M32, 4, system=True), cpu.load(base + 4 & M32, 2, system=True)
-    found = stack_segment(cpu, selector, cpl, TS)
-    assert found is not None, "outside 64-bit code no null SS passes"
+    found = _task_stack(cpu, selector, cpl, external)
     saved = {f: words[SLOT[f"ss_{f}"]] for f in ("selector", "base", "limit", "attr")} | {"rsp": words[RSP]}
     old_cpl = words[SLOT["cpl"]]
     put(cpu, "ss", selector, found)
     words[RSP], words[SLOT["cpl"]] = top, cpl
     try:
-        push_all(cpu, frame, size)
+        _push_frame(cpu, frame, size, selector & 0xFFFC | external)
     except GuestFault:
         words[RSP], words[SLOT["cpl"]] = saved.pop("rsp"), old_cpl
         for field, value in saved.items():

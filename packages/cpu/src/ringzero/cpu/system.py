@@ -74,6 +74,14 @@ def halt(cpu: Cpu) -> None:
 
 
 @handler
+def arrive(cpu: Cpu, target: int, traps: bool) -> None:
+    """The rare end of IRETQ, SYSCALL and SYSRET: it sets RF, or (`traps`) TF counts as it is *after* it."""
+    cpu.words[SLOT["rip"]] = cpu.words[target]
+    if traps:
+        cpu.trap = bool(cpu.words[SLOT["rflags"]] & F.TF)
+
+
+@handler
 def software_interrupt(cpu: Cpu, vector: int) -> None:
     cpu.software_interrupt(vector)
 
@@ -164,7 +172,7 @@ def port_string_out(cpu: Cpu, size: int, addrsize: int, repeat: bool, segment: i
 def read_control(cpu: Cpu, target: int, number: int) -> None:
     if number not in (0, 2, 3, 4, 8):
         raise GuestFault(UD)
-    cpu.words[target] = cpu.words[SLOT[f"cr{number}"]]
+    cpu.words[target] = cpu.words[SLOT[f"cr{number}"]] & (segments.M64 if cpu.long_code else M32)
 
 
 @handler
@@ -261,9 +269,9 @@ def write_debug(cpu: Cpu, number: int, source: int) -> None:
     elif slot == SLOT["dr7"]:
         if value >> 32:
             raise GuestFault(GP)
-        value = value & 0xFFFF_2FFF | 0x400
-        if value & 0xFF:
-            cpu.unsupported("a hardware breakpoint (DR7)")
+        value = value & 0xFFFF_27FF | 0x400
+        if value & 0x20FF:
+            cpu.unsupported("a hardware breakpoint, or debug registers guarded (DR7)")
     cpu.words[slot] = value
 
 

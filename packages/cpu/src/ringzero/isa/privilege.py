@@ -59,8 +59,8 @@ def mark_accessed(b: Builder, word: int, address: int) -> None:
 
 
 def attr_of(b: Builder, word: int) -> int:
-    """A descriptor's access rights as an `attr` slot holds them."""
-    return b.either(b.field(word, 40, 8), b.left(b.field(word, 52, 4), b.const(8)))
+    """A code or data descriptor's access rights as an `attr` slot holds them: a loaded one has been accessed."""
+    return b.either(b.either(b.field(word, 40, 8), b.const(1)), b.left(b.field(word, 52, 4), b.const(8)))
 
 
 def load_flat(b: Builder, segment: str, selector: Value, attr: Value) -> None:
@@ -108,8 +108,7 @@ def deliver(b: Builder) -> None:
     target = b.either(target, b.left(high, b.const(32)))
     b.fault_if(b.noncanonical(target), GP, b.get("int_external"))
 
-    _push_frame(b, top)
-    mark_accessed(b, code, code_address)
+    _push_frame(b, top, code, code_address)
     with b.when(inner):
         load_flat(b, "ss", new_cpl, b.const(0))  # SDM 3A 6.14.2: SS becomes a null selector with the new CPL
     b.set("cs_selector", b.either(b.bits(selector, b.const(0xFFFC)), new_cpl))
@@ -142,15 +141,21 @@ def _new_stack(b: Builder, ist: int, inner: int, new_cpl: int) -> int:
         entry = b.select(ist, of_ist, of_level)
         b.fault_if(b.below(b.get("tr_limit"), b.plus(entry, b.const(7))), TS, tss_error)
         b.emit("mov64", top, b.load_system(b.plus(b.get("tr_base"), entry), 8))
-    b.fault_if(b.noncanonical(top), STACK_FAULT, b.get("int_external"))
+        b.fault_if(b.noncanonical(top), STACK_FAULT, b.get("int_external"))
     return b.bits(top, b.const(-16))
 
 
-def _push_frame(b: Builder, top: int) -> None:
-    """SS, RSP, RFLAGS, CS, RIP and the error code if there is one, with one look at all of it first."""
+def _push_frame(b: Builder, top: int, code: int, code_address: int) -> None:
+    """SS, RSP, RFLAGS, CS, RIP and the error code if there is one, with one look at all of it first.
+
+    The accessed bit of the code segment is set between the two: its store is the last that can fault.
+    """
     bottom = b.minus(top, b.left(b.get("int_has_error"), b.const(3)))
-    b.load_system(bottom, 8, offset=-40, write=True)
-    b.load_system(top, 8, offset=-8, write=True)
+    first, last = b.minus(top, b.const(8)), b.minus(bottom, b.const(40))
+    b.fault_if(b.either(b.noncanonical(first), b.noncanonical(last)), STACK_FAULT, b.get("int_external"))
+    b.load_system(last, 8, write=True)
+    b.load_system(first, 8, write=True)
+    mark_accessed(b, code, code_address)
     for offset, value in (
         (-8, b.get("ss_selector")), (-16, RSP), (-24, b.either(b.flags(), b.get("int_flags"))),
         (-32, b.get("cs_selector")), (-40, b.get("int_rip")),
@@ -158,7 +163,7 @@ def _push_frame(b: Builder, top: int) -> None:
         b.store_system(top, 8, value, offset)
     with b.when(b.get("int_has_error")):
         b.store_system(top, 8, b.get("int_error"), -48)
-    b.set("rsp", b.minus(bottom, b.const(40)))
+    b.set("rsp", last)
 
 
 def iretq(b: Builder) -> None:
@@ -178,18 +183,18 @@ def iretq(b: Builder) -> None:
     b.fault_if(b.negate(b.field(code, 47, 1)), NP, error)
     long = b.field(code, 53, 1)
     limit = _limit(b, code)
-    b.fault_if(b.select(long, b.noncanonical(rip), b.below(limit, rip)), GP)
 
-    stack_attr, stack_base, stack_limit = _returned_stack(b, stack_selector, rpl, long)
-    mark_accessed(b, code, code_address)
+    stack, stack_address, null = _returned_stack(b, stack_selector, rpl, long)
+    b.fault_if(b.select(long, b.noncanonical(rip), b.below(limit, rip)), GP)
+    _mark_both(b, code, code_address, stack, stack_address)
     b.set("cs_selector", selector)
     b.set("cs_attr", attr_of(b, code))
     b.set("cs_base", b.select(long, b.const(0), _base(b, code)))
     b.set("cs_limit", limit)
     b.set("ss_selector", stack_selector)
-    b.set("ss_attr", stack_attr)
-    b.set("ss_base", stack_base)
-    b.set("ss_limit", stack_limit)
+    b.set("ss_attr", b.select(null, b.const(0), attr_of(b, stack)))
+    b.set("ss_base", _base(b, stack))
+    b.set("ss_limit", _limit(b, stack))
     b.set("rsp", rsp)
     mask = FLAGS_USER | FLAG_RF
     if b.cpl == 0:
@@ -202,15 +207,21 @@ def iretq(b: Builder) -> None:
         for segment in ("es", "ds", "fs", "gs"):
             _drop_if_inner(b, segment, rpl)
     b.emit("setmode")
+    with b.when(b.bits(flags, b.const(FLAG_RF))):
+        b.system("arrive", rip, False)
     b.goto_window(rip)
 
 
+#: What a null SS stands for: base 0, 4 GiB, accessed.
+NULL_STACK = 0x00CF_9300_0000_FFFF
+
+
 def _returned_stack(b: Builder, selector: int, rpl: int, long: int) -> tuple[int, int, int]:
-    """attr, base and limit of the SS popped by IRETQ. A null one may be loaded for 64-bit code inside CPL 3 only."""
+    """Descriptor and its address of the SS popped by IRETQ, and whether it is null, as it may be inside CPL 3."""
     null = b.negate(b.bits(selector, b.const(0xFFFC)))
     refused = b.either(b.equal(rpl, b.const(3)), b.negate(long))
-    b.fault_if(b.bits(null, refused), GP)
-    attr, base, limit = b.copy(b.const(0)), b.copy(b.const(0)), b.copy(b.const(FLAT_LIMIT))
+    b.fault_if(b.bits(null, b.either(refused, b.unequal(b.bits(selector, b.const(3)), rpl))), GP)
+    stack, stack_address = b.copy(b.const(NULL_STACK)), b.copy(b.const(0))
     with b.unless(null), b.scratch():
         error = b.bits(selector, b.const(0xFFFC))
         b.fault_if(b.unequal(b.bits(selector, b.const(3)), rpl), GP, error)
@@ -219,11 +230,17 @@ def _returned_stack(b: Builder, selector: int, rpl: int, long: int) -> tuple[int
         b.fault_if(b.unequal(b.bits(b.field(word, 41, 4), b.const(0b1101)), b.const(0b1001)), GP, error)
         b.fault_if(b.unequal(b.field(word, 45, 2), rpl), GP, error)
         b.fault_if(b.negate(b.field(word, 47, 1)), STACK_FAULT, error)
-        mark_accessed(b, word, address)
-        b.emit("mov64", attr, b.either(attr_of(b, word), b.const(1)))
-        b.emit("mov64", base, _base(b, word))
-        b.emit("mov64", limit, _limit(b, word))
-    return attr, base, limit
+        b.emit("mov64", stack, word)
+        b.emit("mov64", stack_address, address)
+    return stack, stack_address, null
+
+
+def _mark_both(b: Builder, code: int, code_address: int, stack: int, stack_address: int) -> None:
+    """Set both accessed bits; that of the stack faults, if it does, before that of the code segment is written."""
+    with b.unless(b.field(stack, 40, 1)):
+        b.load_system(stack_address, 1, offset=5, write=True)
+    mark_accessed(b, code, code_address)
+    mark_accessed(b, stack, stack_address)
 
 
 def _base(b: Builder, word: int) -> int:
@@ -260,6 +277,8 @@ def syscall(b: Builder) -> None:
     load_flat(b, "ss", b.plus(selector, b.const(8)), b.const(ATTR_DATA))
     b.set("cpl", b.const(0))
     b.emit("setmode")
+    with b.when(b.bits(flags, b.const(FLAG_TF))):
+        b.system("arrive", b.get("lstar"), True)
     b.goto_window(b.get("lstar"))
 
 
@@ -270,10 +289,13 @@ def sysret(b: Builder, long: bool) -> None:
         b.fault_if(b.noncanonical(RCX), GP)
     target = b.copy(RCX) if long else b.cut(RCX, 4)
     base = b.field(b.get("star"), 48, 16)
+    stepped = b.bits(b.either(b.get("rflags"), R11), b.const(FLAG_TF))
     b.set_flags(b.bits(R11, b.const(0x3C7FD7)), b.const(0x3C7FD7 | FLAG_RF | FLAG_VM))
     code = b.either(b.plus(base, b.const(16)) if long else base, b.const(3))
     load_flat(b, "cs", code, b.const((ATTR_CODE64 if long else ATTR_CODE32) | DPL3))
     load_flat(b, "ss", b.either(b.plus(base, b.const(8)), b.const(3)), b.const(ATTR_DATA | DPL3))
     b.set("cpl", b.const(3))
     b.emit("setmode")
+    with b.when(stepped):
+        b.system("arrive", target, True)
     b.goto_window(target)
