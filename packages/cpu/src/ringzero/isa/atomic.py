@@ -35,18 +35,37 @@ def cmpxchg(b: Builder, dst: Operand, src: Reg) -> None:
         b.write(Reg(RAX, b.size), old)
 
 
-@lowers("cmpxchg8b", "cmpxchg16b")
-def cmpxchg_pair(b: Builder, dst: Mem) -> None:
-    half = dst.size // 2
+@lowers("cmpxchg8b")
+def cmpxchg8b(b: Builder, dst: Mem) -> None:
+    """One access of eight bytes: where they cross into what faults, the fault is theirs, not a half's."""
     address = b.effective(dst)
-    if half == 8:  # SDM 2A, CMPXCHG16B: #GP(0) unless aligned on 16 bytes
-        b.fault_if(b.bits(b.linear(address, dst.seg, 0, True), b.const(15)), GP)
-    upper = b.plus(address, b.const(half))
-    low = b.load(address, dst.seg, half, write=True)
-    high = b.load(upper, dst.seg, half, write=True)
-    equal = b.bits(b.equal(low, b.cut(RAX, half)), b.equal(high, b.cut(RDX, half)))
-    b.store(address, dst.seg, half, b.select(equal, RBX, low))
-    b.store(upper, dst.seg, half, b.select(equal, RCX, high))
+    old = b.load(address, dst.seg, 8, write=True)
+    equal = b.equal(old, _joined(b, RDX, RAX))
+    b.store(address, dst.seg, 8, b.select(equal, _joined(b, RCX, RBX), old))
+    _report_pair(b, equal, b.cut(old, 4), b.right(old, b.const(32)), 4)
+
+
+@lowers("cmpxchg16b")
+def cmpxchg16b(b: Builder, dst: Mem) -> None:
+    address = b.effective(dst)
+    # SDM 2A, CMPXCHG16B: #GP(0) unless aligned on 16 bytes
+    b.fault_if(b.bits(b.linear(address, dst.seg, 0, True), b.const(15)), GP)
+    upper = b.plus(address, b.const(8))
+    low = b.load(address, dst.seg, 8, write=True)
+    high = b.load(upper, dst.seg, 8, write=True)
+    equal = b.bits(b.equal(low, RAX), b.equal(high, RDX))
+    b.store(address, dst.seg, 8, b.select(equal, RBX, low))
+    b.store(upper, dst.seg, 8, b.select(equal, RCX, high))
+    _report_pair(b, equal, low, high, 8)
+
+
+def _joined(b: Builder, high: int, low: int) -> int:
+    """The low halves of two registers as one 64-bit value."""
+    return b.either(b.left(high, b.const(32)), b.cut(low, 4))
+
+
+def _report_pair(b: Builder, equal: int, low: int, high: int, half: int) -> None:
+    """ZF, and what memory held where it differed."""
     b.set_flags(b.left(equal, b.const(6)), b.const(FLAG_ZF))
     with b.unless(equal):
         b.write(Reg(RAX, half), low)
