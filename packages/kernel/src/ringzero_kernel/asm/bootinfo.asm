@@ -49,6 +49,7 @@ config:         resq 1
 memory_top:     resq 1          ; end of the RAM that is used, at most FRAME_LIMIT frames
 
 section .text
+pads
 ; boot_read - checks the start info, notes the end of memory and the configuration.
 ; in:       nothing
 ; out:      zf set if there is a PVH start info

@@ -20,6 +20,7 @@ section .bss
 cpu0:           resb processor_size
 
 section .text
+pads
 ; cpu_init - makes gs point to this CPU's structure.
 ; in:       nothing
 ; out:      nothing

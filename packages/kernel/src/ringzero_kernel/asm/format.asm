@@ -12,6 +12,7 @@ section .rodata
 digits:         db "0123456789abcdef"
 
 section .text
+pads
 ; kprintf - prints a formatted line; the line feed is added.
 ; in:       rdi = format, then rsi, rdx, rcx, r8, r9 = values
 ; out:      nothing

@@ -34,6 +34,7 @@
 %include "frames.asm"           ; memory
 %include "paging.asm"
 %include "heap.asm"
+%include "blocks.asm"
 %include "stacks.asm"
 
 %include "pic.asm"              ; interrupts and time
@@ -59,10 +60,16 @@
 %include "tests_memory.asm"
 %include "tests_interrupts.asm"
 %include "tests_sched.asm"
+%include "tests_preempt.asm"
+%include "tests_quantum.asm"
 %include "tests_wait.asm"
 %include "tests_kthread.asm"
+%include "tests_park.asm"
 %include "tests_work.asm"
 %include "tests_promises.asm"
+%include "tests_waiters.asm"
+%include "tests_destroy.asm"
+%include "tests_sysqueue.asm"
 %include "tests_user.asm"
 %include "tests_stress.asm"
 

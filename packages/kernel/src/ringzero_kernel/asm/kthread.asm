@@ -64,6 +64,8 @@ routine kthread_run, "kthread_run"
 ; out:      does not return
 ; interrupts: off; on from here on
 routine kthread_entry, "kthread_entry"
+        push rbp                ; 0: back-traces end here
+        mov rbp, rsp
         sti
         mov rax, [gs:processor.current]
         mov rdi, -EINTR

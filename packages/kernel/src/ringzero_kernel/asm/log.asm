@@ -26,6 +26,7 @@ log_lock:       resd 1
                 resd 1
 
 section .text
+pads
 ; log_write - writes a text to both sinks. When it returns, the text has left.
 ; in:       rdi = text, rsi = length, at most 256
 ; out:      nothing

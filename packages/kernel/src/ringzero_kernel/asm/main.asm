@@ -3,6 +3,7 @@
 ; Room's rule: only calls. A part is brought up, then its stage checks it, before the next part may rely on it.
 
 section .text
+pads
 ; kernel_main - brings everything up, runs the stages, ends the machine.
 ; in:       nothing
 ; out:      does not return

@@ -133,8 +133,8 @@ routine backtrace, "backtrace"
         mov rcx, rdx
         mov rdx, rax
         say "  %x %s+%h"
-        test r12, r12
-        jz .done
+        test r12, r12           ; the last has 0, and what ring 3 left in rbp is no frame of ours
+        jns .done
         mov rbx, [r12+8]
         mov rax, [r12]
         cmp rax, r12            ; callers' frames lie higher; 0 is the last

@@ -12,7 +12,6 @@ IRQ_VECTOR      equ 0x20
 IRQ_TIMER       equ 0
 IRQ_COM1        equ 4
 PIC_EOI         equ 0x20
-PIC_READ_ISR    equ 0x0b
 
 section .text
 pads

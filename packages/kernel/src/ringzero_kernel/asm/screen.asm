@@ -23,6 +23,7 @@ section .bss
 screen_column:  resq 1
 
 section .text
+pads
 ; screen_init - blanks the screen.
 ; in:       nothing
 ; out:      nothing

@@ -26,6 +26,7 @@ section .bss
 serial_hook:    resq 1          ; a test's routine, called in the handler; 0 = none
 
 section .text
+pads
 ; serial_init - 115200 baud, 8 bits, no parity, FIFOs on, no interrupts.
 ; in:       nothing
 ; out:      nothing

@@ -2,20 +2,8 @@
 ;
 ; Room's rule: leaf routines that touch nothing but their arguments. All may be called with interrupts on or off.
 
-; string_length - length of a text that ends in 0.
-; in:       rdi = text
-; out:      rax = bytes before the 0
-; clobbers: flags
-routine string_length, "string_length"
-        xor eax, eax
-.next:
-        cmp byte [rdi+rax], 0
-        je .done
-        inc rax
-        jmp .next
-.done:
-        ret
-
+section .text
+pads
 ; string_starts - does a text start with another?
 ; in:       rdi = text, rsi = the start wanted, both ending in 0
 ; out:      zf set if it does, and rdi = what follows; zf clear if not

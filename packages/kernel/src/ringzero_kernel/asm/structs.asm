@@ -107,7 +107,6 @@ struc frame
 endstruc
 
 ; Results: 0 and above is success, below are Linux's numbers.
-ENOENT          equ 2
 EINTR           equ 4
 EAGAIN          equ 11
 ENOMEM          equ 12
@@ -117,7 +116,6 @@ EDEADLK         equ 35
 ENOSYS          equ 38
 EALREADY        equ 114
 
-RFLAGS_CF       equ 0x1
 RFLAGS_TF       equ 0x100
 RFLAGS_IF       equ 0x200
 RFLAGS_DF       equ 0x400

@@ -9,8 +9,6 @@
 ; A thread that was preempted has its `struct frame` above that, with all registers; a new one has thread_entry as
 ; its return address.
 
-SWITCH_FRAME    equ 8*8
-
 section .text
 pads
 ; switch_to - saves the current thread and goes on as another.
