@@ -121,6 +121,8 @@ def lines_of(form: Form, mode: int, most: int = 60) -> Iterator[str]:
     if not (form.mode64 if mode == 64 else form.mode32):
         return
     for size in operand_sizes(form, mode):
+        if size == 2 and any(kind.holds in ("rel", "far") for kind in form.kinds):
+            continue  # nasm puts four bytes of target where the processor then reads two
         choices = [operands(kind, form, size, mode) for kind in form.kinds]
         every = list(product(*choices))
         step = max(1, len(every) // most) | 1

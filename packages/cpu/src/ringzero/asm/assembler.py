@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from ringzero.asm.diagnostics import Fatal, Location, Mistake, Report, nearest
+from ringzero.asm.diagnostics import Fatal, Forward, Location, Mistake, Report, nearest
 from ringzero.asm.encoder import Fixup, fits, fits_signed, signed_as
 from ringzero.asm.expressions import UNKNOWN, Address, Node, Scope, Unknown, Value, add, evaluate, scalar
 from ringzero.asm.items import MAX_TIMES, Code, Item, Reserve, Row, Switch, constant_bytes, constant_size
@@ -209,10 +209,18 @@ class Assembler:
             self._fix()
 
     def add(self, item: Item, where: Location) -> None:
-        """Take an item and run it for the first time."""
-        self.items.append((item, where))
+        """Take an item and run it for the first time.
+
+        What it finds wrong with values may be right in a later pass, and is told in the last one if not.
+        """
         self.state.where = where
-        item.run(self.state)
+        try:
+            item.run(self.state)
+        except (Fatal, Forward):
+            raise
+        except Mistake:
+            pass
+        self.items.append((item, where))
 
     def _first_pass(self) -> bool:
         """Parse everything, running each item once; False when a mistake ends it all."""

@@ -307,6 +307,9 @@ def _short_load(
 def _no_combination(
     mnemonic: str, mode: int, operands: tuple[Operand, ...], rows: tuple[Form, ...]
 ) -> Mistake:
+    for operand in operands:
+        if mode == 32 and isinstance(operand, RegOperand) and operand.register.needs_64:
+            raise Mistake(f"{operand.register.name} does not exist in 32-bit mode; use `bits 64` or another register")
     there = [f for f in rows if (f.mode64 if mode == 64 else f.mode32)]
     shapes = list(dict.fromkeys(", ".join(form.operands) or "no operands" for form in there))
     takes = "; ".join(shapes[:8]) + ("; …" if len(shapes) > 8 else "")

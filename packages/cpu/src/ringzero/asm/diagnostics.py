@@ -40,6 +40,10 @@ class Fatal(Mistake):
     """A mistake after which nothing that follows makes sense (a bound exceeded, `%fatal`)."""
 
 
+class Forward(Mistake):
+    """A value that must be known where it is used, and is defined later: wrong in the first pass and for good."""
+
+
 @dataclass(slots=True, frozen=True)
 class Location:
     """Where a line comes from: its own file, or the call that expanded to it (then `inner` names the body's line)."""
@@ -70,6 +74,10 @@ class Report:
     def errors(self) -> list[str]:
         """The lines to show."""
         return sorted(self._errors, key=lambda line: self._errors[line])
+
+    def opened(self, file: str) -> None:
+        """Remember the order of files."""
+        self._files.setdefault(file, len(self._files))
 
     def error(self, where: Location, what: object) -> None:
         """File one mistake; the same one at the same place (a later pass) is filed once."""

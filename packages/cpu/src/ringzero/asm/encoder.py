@@ -83,8 +83,9 @@ class Instruction:
         if self._done is not None:
             return self._done
         if self._candidates is None:
-            self._candidates = candidates(self.mnemonic, self.mode, self.operands, self.opsize)
-            self._check_prefixes()
+            found = candidates(self.mnemonic, self.mode, self.operands, self.opsize)
+            self._check_lock(found)
+            self._candidates = found
         values = [_values(operand, scope) for operand in self.operands]
         best: Encoding | None = None
         reasons: list[str] = []
@@ -136,12 +137,9 @@ class Instruction:
         delta = add(value, scope.here, -1)
         return short if isinstance(delta, int) and fits_signed(delta - short, 1) else near
 
-    def _check_prefixes(self) -> None:
-        assert self._candidates is not None
-        if self.lock and not (
-            any(c.form.lock for c in self._candidates)
-            and any(isinstance(o, MemOperand) for o in self.operands)
-        ):
+    def _check_lock(self, found: tuple[Candidate, ...]) -> None:
+        memory = any(isinstance(operand, MemOperand) for operand in self.operands)
+        if self.lock and not (memory and any(candidate.form.lock for candidate in found)):
             raise Mistake(f"lock is not allowed on this {self.mnemonic}; it needs a destination in memory")
 
 
@@ -256,9 +254,7 @@ class _Encoder:
             number += 4
         elif register.kind == "gpr" and register.size == 1 and 4 <= number <= 7:
             self.need_rex = True
-        if self.mode == 32 and (
-            number > 7 or self.need_rex or (register.kind == "gpr" and register.size == 8)
-        ):
+        if self.mode == 32 and register.needs_64:
             raise _NoFit(f"{register.name} does not exist in 32-bit mode; use `bits 64` or another register")
         bit = {"reg": 4, "rm": 1, "opcode": 1}[place]
         self.rex |= bit if number > 7 else 0

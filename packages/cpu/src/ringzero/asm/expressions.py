@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ringzero.asm.diagnostics import Mistake
+from ringzero.asm.diagnostics import Forward, Mistake
 from ringzero.asm.lexer import QUOTES, is_ident, is_number, parse_number, string_bytes
 from ringzero.asm.registers import REGISTERS
 
@@ -113,7 +113,7 @@ def scalar(value: Value, what: str) -> int:
     if isinstance(value, int):
         return value
     if isinstance(value, Unknown):
-        raise Mistake(f"{what} needs a value that earlier lines define; move the definition up")
+        raise Forward(f"{what} needs a value that earlier lines define; move the definition up")
     raise Mistake(
         f"{what} needs a number, and this is an address that the layout decides; "
         "subtract a label of the same section, as in label - $$"

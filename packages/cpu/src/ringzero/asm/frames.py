@@ -143,7 +143,7 @@ def split_arguments(tokens: tuple[str, ...] | list[str], most: int | None = None
     if depth > 0:
         raise Mistake("{ without its closing brace in a macro's argument; write {a, b}")
     texts = [_unbrace(strip(piece)) for piece in pieces]
-    return [] if texts == [""] else texts
+    return texts if strip(tokens) else []
 
 
 def _unbrace(tokens: list[str]) -> str:

@@ -66,10 +66,12 @@ class Defines:
 
     def expand(self, tokens: tuple[str, ...]) -> tuple[str, ...]:
         """The tokens with every macro replaced, `%[…]` resolved and `%+` joined."""
-        special = "%+" in tokens or "%[" in tokens
-        if not special and self.idle(tokens):
+        indirect = "%[" in tokens
+        if not indirect and "%+" not in tokens and self.idle(tokens):
             return tokens
         expanded = self._scan(tokens)
+        if indirect:  # what %[…] left touches its neighbours
+            expanded = self._scan(lex("".join(expanded)))
         for _ in range(64):
             if "%+" not in expanded:
                 return tuple(expanded)

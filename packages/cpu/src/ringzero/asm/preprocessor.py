@@ -16,7 +16,7 @@ from ringzero.asm.frames import Body, Condition, Frame, Macro, split_arguments, 
 from ringzero.asm.lexer import QUOTES, is_ident, lex, quote, string_bytes, strip
 from ringzero.asm.textmacros import TextDirectives
 
-MAX_LINES = 2_000_000
+MAX_LINES = 500_000
 """Lines that one assembly may come to; %rep and macros multiply."""
 MAX_DEPTH = 200
 """Files, macro calls and repetitions open at once."""
@@ -51,6 +51,7 @@ class Preprocessor(TextDirectives, Conditions):
     def open_text(self, name: str, text: str, folder: Path | None = None) -> None:
         """Read this text next, as the file `name`; what it includes is looked for in `folder` first."""
         self.folders[name] = folder
+        self.report.opened(name)
         lines, number = [], 1
         raw = text.split("\n")
         while number <= len(raw):

@@ -13,6 +13,12 @@ class Register(NamedTuple):
     size: int
     number: int
 
+    @property
+    def needs_64(self) -> bool:
+        """Whether only 64-bit mode has the register."""
+        low = self.kind == "gpr" and self.size == 1 and 4 <= self.number <= 7
+        return low or self.number > 7 or (self.kind == "gpr" and self.size == 8)
+
 
 _LOW = ("ax", "cx", "dx", "bx", "sp", "bp", "si", "di")
 BYTES = ("al", "cl", "dl", "bl", "spl", "bpl", "sil", "dil", *(f"r{n}b" for n in range(8, 16)))

@@ -1,0 +1,45 @@
+; Short and near branches, forward and backward, on the edge of their reach and pushing each other over it.
+bits 64
+start:
+%assign i 0
+%rep 40
+        jz forward %+ i
+        jmp near start
+        call start
+%assign i i + 1
+%endrep
+%assign i 0
+%rep 40
+forward %+ i:
+        jnz start
+        mov eax, [rax + forward %+ i - start]
+%assign i i + 1
+%endrep
+        jmp edge
+        times 127 nop
+edge:   jmp beyond
+        times 128 nop
+beyond: loop beyond
+        jecxz beyond
+        jrcxz beyond
+        jmp short beyond
+        jmp strict near beyond
+        jmp 0x1000
+        call 0x1000
+        je .local
+.local: push edge - start
+        push beyond - edge
+        add rax, beyond - edge
+        add rax, edge - start
+        mov rax, beyond - start
+        mov rax, beyond
+        lea rax, [rbx + beyond - edge]
+        lea rax, [rbx + edge - start]
+        enter beyond - edge, 0
+bits 32
+        jmp start
+        call edge
+        jcxz there
+there:  jecxz there
+        jmp 8:start
+        call 8:edge
