@@ -39,46 +39,21 @@ GENERATED = {
 CDEF = re.compile(r"^/\* cdef: begin \*/$(.*?)^/\* cdef: end \*/$", re.MULTILINE | re.DOTALL)
 
 
-def write_headers(directory: Path) -> set[str]:
-    """Render the generated headers into `directory`; return the names of those that could not be made yet."""
+def write_headers(directory: Path) -> None:
+    """Render the generated headers into `directory`."""
     directory.mkdir(parents=True, exist_ok=True)
-    missing = set()
     sys.path.insert(0, str(HERE / "src"))
     try:
         for name, module in GENERATED.items():
-            try:
-                text = importlib.import_module(module).render()
-            except ModuleNotFoundError as error:
-                if error.name is None or not module.startswith(error.name):
-                    raise
-                missing.add(name)
-                continue
-            write_if_changed(directory / name, text)
+            write_if_changed(directory / name, importlib.import_module(module).render())
     finally:
         sys.path.pop(0)
-    return missing
 
 
 def write_if_changed(path: Path, text: str) -> None:
     """Leave an equal file alone, so that its time stamp causes no rebuild."""
     if not path.exists() or path.read_text(encoding="utf-8") != text:
         path.write_text(text, encoding="utf-8")
-
-
-def usable(path: Path, missing: set[str]) -> bool:
-    """Whether a C file can be compiled with the generated headers that there are."""
-    text = path.read_text(encoding="utf-8")
-    return not any(f'"{name}"' in text for name in missing)
-
-
-def sources(missing: set[str]) -> list[Path]:
-    return [path for path in sorted(CSRC.glob("*.c")) if usable(path, missing)]
-
-
-def headers(missing: set[str]) -> list[Path]:
-    """Headers whose C file is compiled, or that have none."""
-    skipped = {path.stem for path in CSRC.glob("*.c")} - {path.stem for path in sources(missing)}
-    return [path for path in sorted(CSRC.glob("*.h")) if path.stem not in skipped and usable(path, missing)]
 
 
 def declarations(paths: list[Path]) -> str:
@@ -94,21 +69,20 @@ def compiler_flags() -> list[str]:
 
 def make_ffi(absolute: bool = False) -> FFI:
     """The FFI builder. setuptools wants paths relative to setup.py; `absolute` is for the in-place build."""
-    missing = write_headers(HEADERS)
-    interface = headers(missing)
+    write_headers(HEADERS)
     base = HERE if absolute else Path()
+    headers = sorted(CSRC.glob("*.h"))
+    generated = [HEADERS / name for name in GENERATED]
+    interface = [path for path in headers if CDEF.search(path.read_text(encoding="utf-8"))]
     ffi = FFI()
     ffi.cdef(declarations(interface))
     options: dict[str, Any] = {
-        "sources": [str(base / path.relative_to(HERE)) for path in sources(missing)],
-        "depends": [str(base / path.relative_to(HERE)) for path in sorted(CSRC.glob("*.h"))],
+        "sources": [str(base / path.relative_to(HERE)) for path in sorted(CSRC.glob("*.c"))],
+        "depends": [str(base / path.relative_to(HERE)) for path in (*headers, *generated)],
         "include_dirs": [str(base / CSRC.relative_to(HERE)), str(base / HEADERS.relative_to(HERE))],
         "extra_compile_args": compiler_flags(),
     }
-    prelude = "\n".join(
-        f'#include "{path.name}"' for path in interface if CDEF.search(path.read_text("utf-8"))
-    )
-    ffi.set_source("ringzero._native", prelude, **options)
+    ffi.set_source("ringzero._native", "\n".join(f'#include "{path.name}"' for path in interface), **options)
     return ffi
 
 

@@ -121,7 +121,7 @@ def test_limits_are_the_promised_ones() -> None:
     assert limits["kthread-stress"] <= 10_000_000
 
 
-@pytest.mark.parametrize(("config", "period"), product(CONFIGURATIONS, PERIODS[:1]))
+@pytest.mark.parametrize(("config", "period"), list(product(CONFIGURATIONS, PERIODS[:1])))
 def test_a_run_can_change_engines(config: str, period: int) -> None:
     """A snapshot taken on one engine goes on on the other."""
     first = machine(config, engine="auto", timer_period=period)
