@@ -4,6 +4,7 @@
 ;   from ring 3      the thread is killed, the kernel goes on;
 ;   expected         the thread said where to go on (`catch`), and the kernel goes on there;
 ;   anything else    panic, with registers and a back-trace.
+; An NMI is no exception: it is nobody's fault, and comes between any two instructions. It is counted.
 
 %macro catch 1
 ; catch label - the next exception of this thread goes on at the label, with the stack as it is now.
@@ -48,8 +49,22 @@ exception_names:
 .n19:   db "#XM SIMD error", 0
 .n21:   db "#CP control protection", 0
 
+section .bss
+nmi_count:      resq 1
+nmi_stack:      resq 1          ; where the handler's stack was, the last time
+
 section .text
 pads
+; nmi_interrupt - counts. It may interrupt anything, so it touches nothing that anybody else does.
+; in:       rdi = frame
+; out:      nothing
+; clobbers: flags
+; interrupts: off
+routine nmi_interrupt, "nmi_interrupt"
+        inc qword [nmi_count]
+        mov [nmi_stack], rsp
+        ret
+
 ; exception - the handler of every exception.
 ; in:       rdi = frame
 ; out:      returns to the frame, changed or not, or not at all

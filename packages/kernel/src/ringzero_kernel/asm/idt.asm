@@ -9,7 +9,8 @@ idt:            resb 256*16
 
 section .data
         align 8, db 0
-vectors:        times 32 dq exception
+vectors:        dq exception, exception, nmi_interrupt
+                times 29 dq exception
                 times 224 dq interrupt_unexpected
 idt_pointer:    dw 256*16 - 1
                 dq idt

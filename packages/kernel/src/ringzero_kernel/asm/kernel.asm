@@ -59,6 +59,7 @@
 %include "tests_cpu.asm"
 %include "tests_memory.asm"
 %include "tests_interrupts.asm"
+%include "tests_log.asm"
 %include "tests_sched.asm"
 %include "tests_preempt.asm"
 %include "tests_quantum.asm"

@@ -56,6 +56,7 @@ routine main_stages, "main_stages"
         mov rbp, rsp
         call test_exceptions
         call test_log_handler
+        call test_log_threads
         call test_sched
         call test_wait
         call test_kthread_life
@@ -67,7 +68,7 @@ routine main_stages, "main_stages"
         pop rbp
         ret
 
-; main_stress - config=kthread-stress: many threads, and the work queues after them.
+; main_stress - config=kthread-stress: many threads, and the work queues with and after them.
 ; in:       nothing
 ; out:      nothing
 ; clobbers: scratch
@@ -78,6 +79,7 @@ routine main_stress, "main_stress"
         call test_kthread_life
         call test_stress
         call test_workqueue
+        call test_stress_work
         call test_work_promises
         pop rbp
         ret

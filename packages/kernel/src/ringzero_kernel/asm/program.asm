@@ -163,6 +163,12 @@ user_requests:
         cmp rax, -EINVAL
         mov edi, 4
         jne user_end
+        mov edi, USER_DATA + PAGE - 8   ; begins in a page, ends in none
+        mov esi, 16
+        system_call SYS_WRITE
+        cmp rax, -EFAULT
+        mov edi, 7
+        jne user_end
         system_call 1234                ; no such call
         cmp rax, -ENOSYS
         mov edi, 5

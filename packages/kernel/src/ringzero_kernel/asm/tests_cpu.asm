@@ -90,7 +90,7 @@ routine test_exceptions, "test_exceptions"
         pop rbp
         ret
 
-; test_traps - #DB, NMI, #BP, #OF.
+; test_traps - #DB, NMI, #BP, #OF: what comes after an instruction.
 ; in:       nothing
 ; out:      nothing
 ; clobbers: scratch, rbx
@@ -115,10 +115,16 @@ routine test_traps, "test_traps"
         passed
 
         begin "exception-nmi"
-        catch .interrupted
+        mov rbx, [nmi_count]
         int 2
-.interrupted:
-        provoked 2, 0
+        inc rbx
+        cmp [nmi_count], rbx
+        must e, "it was counted once"
+        lea rax, [fault_stacks+PAGE]
+        mov rcx, [nmi_stack]
+        sub rcx, rax
+        cmp rcx, PAGE
+        must b, "its handler ran on a stack of its own"
         passed
 
         begin "exception-bp"

@@ -9,6 +9,7 @@ section .bss
 stress_threads: resq STRESS_THREADS
 stress_heap:    resq 1
 stress_count:   resq 1
+stress_runs:    resq 1
 
 section .text
 pads
@@ -178,4 +179,94 @@ routine stress_nothing_left, "stress_nothing_left"
         mov rax, [stress_heap]
         cmp [heap_used], rax
         must e, "no memory is left"
+        ret
+
+; test_stress_work - many threads queue work on one queue and wait for it, over and over.
+; in:       nothing
+; out:      nothing
+; clobbers: scratch
+; interrupts: on
+STRESS_PRODUCERS equ 8
+STRESS_WORKS    equ 20          ; by each of them
+routine test_stress_work, "test_stress_work"
+        push rbp
+        mov rbp, rsp
+        push rbx
+        begin "stress-work"
+        mov edi, 1
+        call quantum_set
+        mov qword [stress_runs], 0
+        lea rdi, [test_wq]
+        text_of rsi, "stress-wq"
+        call workqueue_init
+        xor ebx, ebx
+.start:
+        spawn stress_producer, rbx, "producer"
+        lea rcx, [stress_threads]
+        mov [rcx+rbx*8], rax
+        inc ebx
+        cmp ebx, STRESS_PRODUCERS
+        jb .start
+        lea rdi, [test_wq]
+        call flush_workqueue
+        xor ebx, ebx
+.join:
+        lea rcx, [stress_threads]
+        mov rdi, [rcx+rbx*8]
+        call kthread_join
+        cmp rax, STRESS_WORKS
+        must e, "each wait came back after its own run"
+        inc ebx
+        cmp ebx, STRESS_PRODUCERS
+        jb .join
+        cmp qword [stress_runs], STRESS_PRODUCERS*STRESS_WORKS
+        must e, "every work ran once"
+        lea rdi, [test_wq]
+        call destroy_workqueue
+        mov edi, QUANTUM
+        call quantum_set
+        passed
+        pop rbx
+        pop rbp
+        ret
+
+; stress_producer - a thread: queues its own work item and waits for it, again and again.
+; in:       rdi = which item is its own
+; out:      rax = how often queueing and waiting did what they should
+; interrupts: on
+routine stress_producer, "stress_producer"
+        imul rbx, rdi, work_size
+        lea rax, [works]
+        add rbx, rax
+        mov rdi, rbx
+        lea rsi, [stress_count_work]
+        xor edx, edx
+        text_of rcx, "stress"
+        call work_init
+        xor r12d, r12d
+.next:
+        lea rdi, [test_wq]
+        mov rsi, rbx
+        call queue_work
+        test eax, eax
+        jz .done
+        mov rdi, rbx
+        call work_wait
+        inc r12
+        cmp [rbx+work.ran], r12
+        jne .done
+        cmp r12, STRESS_WORKS
+        jb .next
+        mov rax, r12
+        ret
+.done:
+        xor eax, eax
+        ret
+
+; stress_count_work - work: counts itself.
+; in:       nothing
+; out:      nothing
+; interrupts: on
+routine stress_count_work, "stress_count_work"
+        lock inc qword [stress_runs]
         ret
