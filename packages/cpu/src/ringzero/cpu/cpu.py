@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from ringzero.cpu import flags as F
 from ringzero.cpu import mode as M
@@ -24,11 +24,14 @@ from ringzero.cpu.faults import CONTRIBUTORY, DOUBLE_FAULT, PAGE_FAULT, WITH_ERR
 from ringzero.cpu.interfaces import Bus, Clock, Interrupts, Memory
 from ringzero.cpu.lowering import Lowerer
 from ringzero.cpu.mmu import Walker
-from ringzero.cpu.pyengine import PythonEngine, mode_word
+from ringzero.cpu.mode import mode_word
 from ringzero.cpu.state import ARCHITECTURAL, SEGMENTS, SLOT, State
 from ringzero.cpu.system import HANDLERS
 from ringzero.isa import privilege
 from ringzero.isa.names import BP, DB, NMI, OF
+
+if TYPE_CHECKING:
+    from ringzero.cpu.pyengine import PythonEngine
 
 M64 = (1 << 64) - 1
 RIP, RFLAGS, MODE, CPL, HALTED = (SLOT[n] for n in ("rip", "rflags", "mode", "cpl", "halted"))
@@ -437,6 +440,8 @@ class Cpu:
     def _with_bus(self, block: Block, how: str) -> Leave:
         """Run one instruction or a microprogram on the Python engine, which can reach the bus."""
         if self._interpreter is None:
+            from ringzero.cpu.pyengine import PythonEngine
+
             self._interpreter = PythonEngine(self.state, self.memory)
             self._interpreter.on_code_write = self._engine.invalidate
         interpreter = self._interpreter

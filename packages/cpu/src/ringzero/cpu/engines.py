@@ -6,7 +6,6 @@ from typing import Any
 
 from ringzero.cpu.interfaces import Memory
 from ringzero.cpu.lowering import Decode
-from ringzero.cpu.pyengine import PythonEngine
 from ringzero.cpu.state import State
 from ringzero.errors import UsageError
 
@@ -27,6 +26,7 @@ def make_engine(name: str, state: State, memory: Memory) -> tuple[Any, Decode]:
     if name == "auto":
         name = "native" if native_available() else "python"
     if name == "python":
+        from ringzero.cpu.pyengine import PythonEngine
         from ringzero.isa.decode import decode
 
         return PythonEngine(state, memory), decode

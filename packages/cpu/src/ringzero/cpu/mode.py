@@ -5,6 +5,11 @@ A block is lowered for one mode and keyed by it, so its µops never ask again.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from ringzero.cpu import exits, flags
+from ringzero.cpu.state import SLOT
+
 CPL = 3  # bits 0-1: current privilege level
 LONG = 1 << 2  # 64-bit code segment in long mode
 BIG = 1 << 3  # the code segment's D bit: 32-bit operands and addresses
@@ -18,3 +23,23 @@ LMA = 1 << 8  # long mode is active (EFER.LMA): system tables have their 64-bit 
 def code_bits(mode: int) -> int:
     """The default width of code in `mode`: 64, 32 or 16."""
     return 64 if mode & LONG else 32 if mode & BIG else 16
+
+
+def mode_word(words: Sequence[int]) -> int:
+    """The mode word that a state's segments, control registers, CPL and RFLAGS make."""
+    cs, ss, efer = words[SLOT["cs_attr"]], words[SLOT["ss_attr"]], words[SLOT["efer"]]
+    mode = words[SLOT["cpl"]]
+    if efer & exits.EFER_LMA:
+        mode |= LMA | (LONG if cs & 0x200 else 0)
+    if not mode & LONG:
+        mode |= BIG if cs & 0x400 else 0
+        mode |= STACK_BIG if ss & 0x400 else 0
+        for name in ("es", "cs", "ss", "ds"):
+            flat = words[SLOT[f"{name}_base"]] == 0 and words[SLOT[f"{name}_limit"]] == 0xFFFF_FFFF
+            if not flat or not words[SLOT[f"{name}_attr"]] & 0x80:
+                mode |= SEGMENTED
+    if words[SLOT["cr0"]] & exits.CR0_PE:
+        mode |= PROTECTED
+    if words[SLOT["cpl"]] == 3 and words[SLOT["cr0"]] & exits.CR0_AM and words[SLOT["rflags"]] & flags.AC:
+        mode |= ALIGN
+    return mode

@@ -1,31 +1,29 @@
 """The Python engine: the living definition of how µops run.
 
 It needs no compiler, and it is what the C core is held against. A block's µops become a list of (function, operands);
-the functions are made from the effects in `uops` when this module is imported.
+the functions (`pyfunctions`) are made from the effects in `uops`.
 """
 
 from __future__ import annotations
 
-import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
-from ringzero.cpu import effects, exits, flags
+from ringzero.cpu import effects, flags
 from ringzero.cpu import mode as M
 from ringzero.cpu.block import NO_PAGE, Block
-from ringzero.cpu.effects import PythonPrinter
 from ringzero.cpu.exits import CLEAN, CODE, FETCH, IMPLICIT, READ, TABLE, USER, WRITE, Leave
 from ringzero.cpu.faults import GuestFault
 from ringzero.cpu.interfaces import Memory
 from ringzero.cpu.mmu import Walker
+from ringzero.cpu.mode import mode_word
+from ringzero.cpu.pyfunctions import bind
 from ringzero.cpu.state import SEGMENTS, SLOT, State
-from ringzero.cpu.uops import STACK, UOPS
+from ringzero.cpu.uops import STACK
 
 M64 = (1 << 64) - 1
 RIP, RFLAGS, RES, AUX, MODE = (SLOT[n] for n in ("rip", "rflags", "res", "aux", "mode"))
-LEFT, END_STEP, RESUME, ATTENTION = (SLOT[n] for n in ("left", "end_step", "resume", "attention"))
-CR0, CPL, EFER = (SLOT[n] for n in ("cr0", "cpl", "efer"))
-_BYTES = {8: struct.Struct("<B"), 16: struct.Struct("<H"), 32: struct.Struct("<I"), 64: struct.Struct("<Q")}
+LEFT, RESUME, ATTENTION = (SLOT[n] for n in ("left", "resume", "attention"))
 
 Op = tuple[Callable[..., Any], int, int, int, int, int, int]
 
@@ -57,7 +55,7 @@ class PythonEngine:
         self.linear = 0
         self.bus: Any = None  # set while one instruction runs that may reach beyond RAM
         self.on_code_write: Callable[[int, int], None] | None = None
-        self.functions = _bind(self)
+        self.functions = bind(self)
 
     # --- translations and blocks -------------------------------------------------------------------------------------
 
@@ -370,141 +368,3 @@ class PythonEngine:
         if (down and (offset <= limit or end > top)) or (not down and end > limit):
             raise fault
         return R[SLOT[f"{name}_base"]] + offset & 0xFFFF_FFFF
-
-
-def mode_word(words: Sequence[int]) -> int:
-    """The mode word that a state's segments, control registers, CPL and RFLAGS make; see `mode`."""
-    cs, ss, efer = words[SLOT["cs_attr"]], words[SLOT["ss_attr"]], words[EFER]
-    mode = words[CPL]
-    if efer & exits.EFER_LMA:
-        mode |= M.LMA | (M.LONG if cs & 0x200 else 0)
-    if not mode & M.LONG:
-        mode |= M.BIG if cs & 0x400 else 0
-        mode |= M.STACK_BIG if ss & 0x400 else 0
-        for name in ("es", "cs", "ss", "ds"):
-            flat = words[SLOT[f"{name}_base"]] == 0 and words[SLOT[f"{name}_limit"]] == 0xFFFF_FFFF
-            if not flat or not words[SLOT[f"{name}_attr"]] & 0x80:
-                mode |= M.SEGMENTED
-    if words[CR0] & exits.CR0_PE:
-        mode |= M.PROTECTED
-    if words[CPL] == 3 and words[CR0] & exits.CR0_AM and words[RFLAGS] & flags.AC:
-        mode |= M.ALIGN
-    return mode
-
-
-def _sdiv(width: int) -> tuple[Callable[..., int], Callable[..., int]]:
-    """Signed quotient of high:low by a divisor, and whether it faults (SDM 2A, IDIV)."""
-    top = 1 << (width - 1)
-
-    def parts(high: int, low: int, divisor: int) -> tuple[int, int]:
-        dividend = high << width | low
-        if high & top:
-            dividend -= 1 << (2 * width)
-        return dividend, divisor - (1 << width) if divisor & top else divisor
-
-    def quotient(high: int, low: int, divisor: int) -> int:
-        x, y = parts(high, low, divisor)
-        q = abs(x) // abs(y)
-        return (-q if (x < 0) != (y < 0) else q) & M64
-
-    def faults(high: int, low: int, divisor: int) -> bool:
-        x, y = parts(high, low, divisor)
-        if y == 0:
-            return True
-        q = abs(x) // abs(y)
-        return q > (top if (x < 0) != (y < 0) else top - 1)
-
-    return quotient, faults
-
-
-def _mulhs(x: int, y: int) -> int:
-    signed = [v - (1 << 64) if v >> 63 else v for v in (x, y)]
-    return (signed[0] * signed[1] >> 64) & M64
-
-
-def _sar(x: int, count: int) -> int:
-    return ((x - (1 << 64) if x >> 63 else x) >> count) & M64
-
-
-def _environment(engine: PythonEngine) -> dict[str, Any]:
-    """The names that printed effects call."""
-
-    def fault(vector: int, error: int) -> None:
-        raise GuestFault(vector, error)
-
-    def set_flags(R: list[int], value: int) -> None:
-        R[RFLAGS] = (value & ~flags.ARITHMETIC & 0xFFFF_FFFF) | flags.FIXED
-        R[RES], R[AUX] = flags.lazy(value)
-        if R[CPL] == 3:
-            R[MODE] = mode_word(R)
-
-    names: dict[str, Any] = {
-        "RIP": RIP, "FAULT": fault, "SET_FLAGS": set_flags, "SET_MODE": engine.set_mode, "PROBE": engine.probe,
-        "SEGMENT": engine.segment, "PARITY_TABLE": flags.PARITY, "MULHS": _mulhs, "SAR": _sar,
-        "FLAGS": lambda R: R[RFLAGS] & ~flags.ARITHMETIC | flags.arithmetic(R[RES], R[AUX]),
-        "STEP": lambda R: R[END_STEP] - R[LEFT] & M64,
-        "MULHU": lambda x, y: x * y >> 64, "UDIV": lambda h, l, v: (h << 64 | l) // v,  # noqa: E741
-        "BSWAP64": lambda x: int.from_bytes(x.to_bytes(8, "little"), "big"),
-        "CTZ": lambda x: (x & -x).bit_length() - 1 if x else 64, "CLZ": lambda x: 64 - x.bit_length(),
-        "POPCNT": lambda x: x.bit_count(),
-    }  # fmt: skip
-    for width in (8, 16, 32, 64):
-        names[f"SDIV{width}"], names[f"SDIV_FAULTS{width}"] = _sdiv(width)
-        names |= _memory_functions(engine, width)
-    return names
-
-
-def _memory_functions(engine: PythonEngine, width: int) -> dict[str, Callable[..., Any]]:
-    """LOAD, LOADW, STORE and their supervisor twins for one width."""
-    ram, unpack, pack = engine.memory.ram, _BYTES[width].unpack_from, _BYTES[width].pack_into
-    last, mask = 4096 - (width >> 3), (1 << width) - 1
-    readable, writable = engine.readable, engine.writable
-
-    def load(address: int, scale: int) -> int:
-        base = readable[engine.user].get(address >> 12)
-        if base is None or address & 0xFFF > last:
-            return engine.load_slow(address, width, scale)
-        return unpack(ram, base + (address & 0xFFF))[0]  # type: ignore[no-any-return]
-
-    def store(address: int, value: int, scale: int) -> None:
-        base = writable[engine.user].get(address >> 12)
-        if base is None or address & 0xFFF > last:
-            engine.store_slow(address, width, value, scale)
-        else:
-            pack(ram, base + (address & 0xFFF), value & mask)
-
-    return {
-        f"LOAD{width}": load,
-        f"STORE{width}": store,
-        f"LOADW{width}": lambda address, scale: engine.load_slow(address, width, scale, WRITE),
-        f"LOADS{width}": lambda address, scale: engine.load_slow(address, width, scale, IMPLICIT),
-        f"LOADWS{width}": lambda address, scale: engine.load_slow(address, width, scale, WRITE | IMPLICIT),
-        f"STORES{width}": lambda address, value, scale: engine.store_slow(
-            address, width, value, scale, WRITE | IMPLICIT
-        ),
-    }
-
-
-def _source() -> str:
-    """A function for each µop, `u<number>(R, d, a, b, s, i)`."""
-    fields = {"A": "R[a]", "B": "R[b]", "D": "R[d]", "S": "R[s]", "I": "i", "scale": "s",
-              "RES": f"R[{RES}]", "AUX": f"R[{AUX}]"}  # fmt: skip
-    printer = PythonPrinter(fields, lambda name: f"R[{SLOT[name]}]")
-    lines = []
-    for uop in UOPS:
-        lines.append(f"def u{uop.number}(R, d, a, b, s, i):")
-        lines += printer.lines(uop) or ["    pass"]
-    return "\n".join(lines)
-
-
-_CODE: Any = None
-
-
-def _bind(engine: PythonEngine) -> list[Callable[..., Any]]:
-    """The µops' functions for one engine, whose memory and state they close over."""
-    global _CODE
-    if _CODE is None:
-        _CODE = compile(_source(), "<effects of the µops>", "exec")
-    names = _environment(engine)
-    exec(_CODE, names)  # our own text, made from the list of µops
-    return [names[f"u{uop.number}"] for uop in UOPS]

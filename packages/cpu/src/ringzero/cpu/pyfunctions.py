@@ -1,0 +1,138 @@
+"""The functions behind the Python engine's µops: printed effects, and the names that they call."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+from functools import cache
+from types import CodeType
+from typing import TYPE_CHECKING, Any
+
+from ringzero.cpu import flags
+from ringzero.cpu.effects import PythonPrinter
+from ringzero.cpu.exits import IMPLICIT, WRITE
+from ringzero.cpu.faults import GuestFault
+from ringzero.cpu.mode import mode_word
+from ringzero.cpu.state import SLOT
+from ringzero.cpu.uops import UOPS
+
+if TYPE_CHECKING:
+    from ringzero.cpu.pyengine import PythonEngine
+
+M64 = (1 << 64) - 1
+RIP, RFLAGS, RES, AUX, MODE, CPL = (SLOT[n] for n in ("rip", "rflags", "res", "aux", "mode", "cpl"))
+LEFT, END_STEP = SLOT["left"], SLOT["end_step"]
+_BYTES = {8: struct.Struct("<B"), 16: struct.Struct("<H"), 32: struct.Struct("<I"), 64: struct.Struct("<Q")}
+
+
+def _sdiv(width: int) -> tuple[Callable[..., int], Callable[..., int]]:
+    """Signed quotient of high:low by a divisor, and whether it faults (SDM 2A, IDIV)."""
+    top = 1 << (width - 1)
+
+    def parts(high: int, low: int, divisor: int) -> tuple[int, int]:
+        dividend = high << width | low
+        if high & top:
+            dividend -= 1 << (2 * width)
+        return dividend, divisor - (1 << width) if divisor & top else divisor
+
+    def quotient(high: int, low: int, divisor: int) -> int:
+        x, y = parts(high, low, divisor)
+        q = abs(x) // abs(y)
+        return (-q if (x < 0) != (y < 0) else q) & M64
+
+    def faults(high: int, low: int, divisor: int) -> bool:
+        x, y = parts(high, low, divisor)
+        if y == 0:
+            return True
+        q = abs(x) // abs(y)
+        return q > (top if (x < 0) != (y < 0) else top - 1)
+
+    return quotient, faults
+
+
+def _mulhs(x: int, y: int) -> int:
+    signed = [v - (1 << 64) if v >> 63 else v for v in (x, y)]
+    return (signed[0] * signed[1] >> 64) & M64
+
+
+def _sar(x: int, count: int) -> int:
+    return ((x - (1 << 64) if x >> 63 else x) >> count) & M64
+
+
+def _environment(engine: PythonEngine) -> dict[str, Any]:
+    """The names that printed effects call."""
+
+    def fault(vector: int, error: int) -> None:
+        raise GuestFault(vector, error)
+
+    def set_flags(R: list[int], value: int) -> None:
+        R[RFLAGS] = (value & ~flags.ARITHMETIC & 0xFFFF_FFFF) | flags.FIXED
+        R[RES], R[AUX] = flags.lazy(value)
+        if R[CPL] == 3:
+            R[MODE] = mode_word(R)
+
+    names: dict[str, Any] = {
+        "RIP": RIP, "FAULT": fault, "SET_FLAGS": set_flags, "SET_MODE": engine.set_mode, "PROBE": engine.probe,
+        "SEGMENT": engine.segment, "PARITY_TABLE": flags.PARITY, "MULHS": _mulhs, "SAR": _sar,
+        "FLAGS": lambda R: R[RFLAGS] & ~flags.ARITHMETIC | flags.arithmetic(R[RES], R[AUX]),
+        "STEP": lambda R: R[END_STEP] - R[LEFT] & M64,
+        "MULHU": lambda x, y: x * y >> 64, "UDIV": lambda h, l, v: (h << 64 | l) // v,  # noqa: E741
+        "BSWAP64": lambda x: int.from_bytes(x.to_bytes(8, "little"), "big"),
+        "CTZ": lambda x: (x & -x).bit_length() - 1 if x else 64, "CLZ": lambda x: 64 - x.bit_length(),
+        "POPCNT": lambda x: x.bit_count(),
+    }  # fmt: skip
+    for width in (8, 16, 32, 64):
+        names[f"SDIV{width}"], names[f"SDIV_FAULTS{width}"] = _sdiv(width)
+        names |= _memory_functions(engine, width)
+    return names
+
+
+def _memory_functions(engine: PythonEngine, width: int) -> dict[str, Callable[..., Any]]:
+    """LOAD, LOADW, STORE and their supervisor twins for one width."""
+    ram, unpack, pack = engine.memory.ram, _BYTES[width].unpack_from, _BYTES[width].pack_into
+    last, mask = 4096 - (width >> 3), (1 << width) - 1
+    readable, writable = engine.readable, engine.writable
+
+    def load(address: int, scale: int) -> int:
+        base = readable[engine.user].get(address >> 12)
+        if base is None or address & 0xFFF > last:
+            return engine.load_slow(address, width, scale)
+        return unpack(ram, base + (address & 0xFFF))[0]  # type: ignore[no-any-return]
+
+    def store(address: int, value: int, scale: int) -> None:
+        base = writable[engine.user].get(address >> 12)
+        if base is None or address & 0xFFF > last:
+            engine.store_slow(address, width, value, scale)
+        else:
+            pack(ram, base + (address & 0xFFF), value & mask)
+
+    return {
+        f"LOAD{width}": load,
+        f"STORE{width}": store,
+        f"LOADW{width}": lambda address, scale: engine.load_slow(address, width, scale, WRITE),
+        f"LOADS{width}": lambda address, scale: engine.load_slow(address, width, scale, IMPLICIT),
+        f"LOADWS{width}": lambda address, scale: engine.load_slow(address, width, scale, WRITE | IMPLICIT),
+        f"STORES{width}": lambda address, value, scale: engine.store_slow(
+            address, width, value, scale, WRITE | IMPLICIT
+        ),
+    }
+
+
+@cache
+def _code() -> CodeType:
+    """A function for each µop, `u<number>(R, d, a, b, s, i)`."""
+    fields = {"A": "R[a]", "B": "R[b]", "D": "R[d]", "S": "R[s]", "I": "i", "scale": "s",
+              "RES": f"R[{RES}]", "AUX": f"R[{AUX}]"}  # fmt: skip
+    printer = PythonPrinter(fields, lambda name: f"R[{SLOT[name]}]")
+    lines = []
+    for uop in UOPS:
+        lines.append(f"def u{uop.number}(R, d, a, b, s, i):")
+        lines += printer.lines(uop) or ["    pass"]
+    return compile("\n".join(lines), "<effects of the µops>", "exec")
+
+
+def bind(engine: PythonEngine) -> list[Callable[..., Any]]:
+    """The µops' functions by number for one engine, whose memory and state they close over."""
+    names = _environment(engine)
+    exec(_code(), names)  # our own text, made from the list of µops
+    return [names[f"u{uop.number}"] for uop in UOPS]
