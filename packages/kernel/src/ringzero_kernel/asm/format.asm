@@ -102,6 +102,7 @@ routine format_line, "format_line"
 ; in:       al = character, rdi = where, r13 = end of the buffer
 ; out:      rdi = next place
 ; clobbers: flags
+; interrupts: either
 routine put_char, "put_char"
         cmp rdi, r13
         jae .full
@@ -114,6 +115,7 @@ routine put_char, "put_char"
 ; in:       rsi = text, rdi = where, r13 = end of the buffer
 ; out:      rdi = next place
 ; clobbers: rax, rsi
+; interrupts: either
 routine put_text, "put_text"
 .next:
         mov al, [rsi]
@@ -129,6 +131,7 @@ routine put_text, "put_text"
 ; in:       rsi = number, ecx = base, rdi = where, r13 = end of the buffer
 ; out:      rdi = next place
 ; clobbers: rax, rcx, rdx, rsi, r8, r9
+; interrupts: either
 routine put_number, "put_number"
         push rbp
         mov rbp, rsp
@@ -155,6 +158,7 @@ routine put_number, "put_number"
 ; in:       rsi = number, rdi = where, r13 = end of the buffer
 ; out:      rdi = next place
 ; clobbers: rax, rcx, rdx, rsi, r8
+; interrupts: either
 routine put_hex16, "put_hex16"
         lea r8, [digits]
         mov ecx, 16

@@ -52,6 +52,9 @@ GATE_USER       equ 0xee        ; the same, callable from ring 3
 section .text
 pads
 ; isr_stubs - 256 entries of 16 bytes each: vector n is at isr_stubs + 16*n.
+; in:       what the processor has pushed
+; out:      error code and vector pushed on top of it; goes on in isr_common or isr_paranoid
+; interrupts: off
 routine isr_stubs, "isr_stubs"
 %assign vector 0
 %rep 256
@@ -87,6 +90,11 @@ routine isr_common, "isr_common"
         call [rcx+rax*8]
         mov rdi, rsp
         call preempt_if_due
+
+; isr_return - back to where the interrupt came from (isr_common goes on here).
+; in:       rsp = frame
+; out:      iretq
+; interrupts: off
 routine isr_return, "isr_return"
         test byte [rsp+frame.cs], 3
         jz .kernel

@@ -8,6 +8,7 @@
 ;   arguments   rdi, rsi, rdx, rcx, r8, r9        result  rax
 ;   may change  rax, rcx, rdx, rsi, rdi, r8..r11, flags (`clobbers: scratch` means all of these)
 ;   preserved   rbx, rbp, r12..r15                direction flag clear
+; A routine that does not return has no `clobbers:`; a thread's function may change every register.
 ; rbp chains the stack frames, so that a panic can print who called whom.
 
 %include "layout.asm"           ; where everything stands in memory

@@ -8,6 +8,7 @@ pads
 ; in:       rdi = text, rsi = the start wanted, both ending in 0
 ; out:      zf set if it does, and rdi = what follows; zf clear if not
 ; clobbers: rax, rdi, rsi
+; interrupts: either
 routine string_starts, "string_starts"
 .next:
         mov al, [rsi]
@@ -25,6 +26,7 @@ routine string_starts, "string_starts"
 ; in:       rdi, rsi = texts ending in 0
 ; out:      zf set if they are
 ; clobbers: rax, rdi, rsi
+; interrupts: either
 routine string_equal, "string_equal"
         call string_starts
         jne .done
@@ -36,6 +38,7 @@ routine string_equal, "string_equal"
 ; in:       rdi = field, rsi = text, rdx = size of the field
 ; out:      nothing
 ; clobbers: scratch
+; interrupts: either
 routine copy_name, "copy_name"
         mov rcx, rdx
 .next:
@@ -57,6 +60,7 @@ routine copy_name, "copy_name"
 ; in:       rdi = start, rsi = bytes, a multiple of 8
 ; out:      nothing
 ; clobbers: rax, rcx, rdi
+; interrupts: either
 routine fill_zero, "fill_zero"
         mov rcx, rsi
         shr rcx, 3

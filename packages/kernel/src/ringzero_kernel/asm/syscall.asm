@@ -74,6 +74,11 @@ routine syscall_entry, "syscall_entry"
         cli
         mov rdi, rsp
         call preempt_if_due
+
+; syscall_return - back to ring 3 (syscall_entry goes on here).
+; in:       rsp = frame
+; out:      SYSRET
+; interrupts: off
 routine syscall_return, "syscall_return"
         pop_registers           ; rax is the result that dispatch left in the frame
         add rsp, 16
@@ -112,12 +117,20 @@ routine syscall_dispatch, "syscall_dispatch"
         pop rbp
         ret
 
-; sys_exit - ends the program. in: rdi = exit code. out: does not return.
+; The calls themselves. Arguments as the user passed them; what they return goes to the user's rax.
+
+; sys_exit - ends the program.
+; in:       rdi = exit code
+; out:      does not return
+; interrupts: on
 routine sys_exit, "sys_exit"
         jmp user_exit
 
-; sys_write - prints text. in: rdi = text, rsi = length. out: rax = length, -EINVAL if too long, -EFAULT.
+; sys_write - prints text.
+; in:       rdi = text, rsi = length
+; out:      rax = length, -EINVAL if that is too much, -EFAULT
 ; clobbers: scratch
+; interrupts: on
 routine sys_write, "sys_write"
         push rbp
         mov rbp, rsp
@@ -143,24 +156,40 @@ routine sys_write, "sys_write"
         pop rbp
         ret
 
-; sys_time - ticks since boot. out: rax.
+; sys_time - what time is it?
+; in:       nothing
+; out:      rax = ticks since boot
+; clobbers: nothing
+; interrupts: on
 routine sys_time, "sys_time"
         mov rax, [jiffies]
         ret
 
-; sys_yield - lets others run. out: rax = 0. clobbers: scratch
+; sys_yield - lets others run.
+; in:       nothing
+; out:      rax = 0
+; clobbers: scratch
+; interrupts: on
 routine sys_yield, "sys_yield"
         call yield
         xor eax, eax
         ret
 
-; sys_tid - who am I? out: rax = TID.
+; sys_tid - who am I?
+; in:       nothing
+; out:      rax = TID
+; clobbers: nothing
+; interrupts: on
 routine sys_tid, "sys_tid"
         mov rax, [gs:processor.current]
         mov rax, [rax+thread.tid]
         ret
 
-; sys_sleep - sleeps. in: rdi = ticks. out: rax = 0. clobbers: scratch
+; sys_sleep - sleeps.
+; in:       rdi = ticks
+; out:      rax = 0
+; clobbers: scratch
+; interrupts: on
 routine sys_sleep, "sys_sleep"
         call sleep_ticks
         xor eax, eax

@@ -41,6 +41,7 @@ routine test_destroy_pending, "test_destroy_pending"
 ; destroyer - a thread: destroys test_wq.
 ; in:       nothing
 ; out:      rax = what destroy said
+; clobbers: everything
 ; interrupts: on
 routine destroyer, "destroyer"
         lea rdi, [test_wq]

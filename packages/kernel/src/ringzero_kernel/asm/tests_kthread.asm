@@ -112,6 +112,7 @@ routine test_kthread_life, "test_kthread_life"
 ; life_main - a thread: runs, parks, then waits for the stop.
 ; in:       rdi = 0x1234
 ; out:      rax = 77
+; clobbers: everything
 ; interrupts: on
 routine life_main, "life_main"
         mov [life_running], rdi
@@ -173,6 +174,7 @@ routine test_exit_code, "test_exit_code"
 ; return_argument, exit_argument - threads that end with their argument as exit code.
 ; in:       rdi = exit code
 ; out:      rax = exit code
+; clobbers: everything
 ; interrupts: on
 routine return_argument, "return_argument"
         mov rax, rdi
@@ -188,6 +190,7 @@ routine exit_deep, "exit_deep"
 ; until_stopped - a thread: yields until it is asked to stop.
 ; in:       rdi = exit code
 ; out:      rax = exit code
+; clobbers: everything
 ; interrupts: on
 routine until_stopped, "until_stopped"
         mov rbx, rdi
@@ -202,6 +205,7 @@ routine until_stopped, "until_stopped"
 ; park_until_stopped - a thread: parks again and again until it is asked to stop.
 ; in:       rdi = exit code
 ; out:      rax = exit code
+; clobbers: everything
 ; interrupts: on
 routine park_until_stopped, "park_until_stopped"
         mov rbx, rdi

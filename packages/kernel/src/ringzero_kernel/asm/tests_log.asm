@@ -68,6 +68,7 @@ routine test_log_threads, "test_log_threads"
 ; log_thread - a thread: logs lines of one letter.
 ; in:       rdi = letter
 ; out:      rax = 0
+; clobbers: everything
 ; interrupts: on
 routine log_thread, "log_thread"
         push rbp

@@ -104,6 +104,7 @@ routine test_park_tokens, "test_park_tokens"
 ; park_counter - a thread: counts how often its park returned for an unpark, until it is stopped.
 ; in:       nothing
 ; out:      rax = 0
+; clobbers: everything
 ; interrupts: on
 routine park_counter, "park_counter"
 .again:
@@ -143,6 +144,7 @@ routine test_outside, "test_outside"
 ; self_joiner - a thread: joins itself.
 ; in:       nothing
 ; out:      rax = what kthread_join said
+; clobbers: everything
 ; interrupts: on
 routine self_joiner, "self_joiner"
         mov rdi, [gs:processor.current]

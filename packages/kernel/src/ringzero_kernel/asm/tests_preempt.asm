@@ -37,6 +37,7 @@ routine test_spinner, "test_spinner"
 ; spinner - a thread: spins until sched_flag is set.
 ; in:       nothing
 ; out:      rax = 99
+; clobbers: everything
 ; interrupts: on
 routine spinner, "spinner"
 .again:
@@ -95,6 +96,7 @@ routine test_preempt_state, "test_preempt_state"
 ; register_keeper - a thread: looks at all its registers again and again, for six ticks.
 ; in:       rdi = number, which makes the values of rax and rbx its own
 ; out:      rax = how often it was switched to; errors in sched_errors
+; clobbers: everything
 ; interrupts: on
 routine register_keeper, "register_keeper"
         mov rbx, rdi
@@ -130,6 +132,7 @@ routine register_keeper, "register_keeper"
 ; flags_holder - a thread: holds its flags over ticks, for six ticks.
 ; in:       rdi = flags
 ; out:      rax = how often it was switched to; errors in sched_errors
+; clobbers: everything
 ; interrupts: on
 routine flags_holder, "flags_holder"
         mov r12, [jiffies]
@@ -183,6 +186,7 @@ routine test_blocked_left, "test_blocked_left"
 ; self_blocker - a thread: calls itself BLOCKED and goes on, which no thread should do.
 ; in:       nothing
 ; out:      rax = 7
+; clobbers: everything
 ; interrupts: on
 routine self_blocker, "self_blocker"
         mov rbx, [gs:processor.current]

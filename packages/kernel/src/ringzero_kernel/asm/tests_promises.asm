@@ -166,6 +166,7 @@ routine test_self_flush, "test_self_flush"
 ; self_flusher - work: flushes its own queue, waits for itself, destroys its own queue.
 ; in:       rsi = work
 ; out:      promise_result
+; clobbers: scratch
 ; interrupts: on
 routine self_flusher, "self_flusher"
         push rbx
@@ -212,6 +213,7 @@ routine test_chain, "test_chain"
 ; chain_work - work: queues works[2] on its own queue, then notes its argument.
 ; in:       rdi = character
 ; out:      nothing
+; clobbers: scratch
 ; interrupts: on
 routine chain_work, "chain_work"
         push rbx
@@ -225,6 +227,7 @@ routine chain_work, "chain_work"
 ; flusher - a thread: flushes test_wq.
 ; in:       nothing
 ; out:      rax = what the flush said
+; clobbers: everything
 ; interrupts: on
 routine flusher, "flusher"
         lea rdi, [test_wq]

@@ -63,6 +63,7 @@ routine test_quantum, "test_quantum"
 ; halter - a thread: waits in HLT, never yields, until sched_flag is set.
 ; in:       nothing
 ; out:      rax = 0
+; clobbers: everything
 ; interrupts: on
 routine halter, "halter"
 .again:
@@ -186,6 +187,7 @@ routine test_sleep, "test_sleep"
 ; sleeper - a thread: sleeps.
 ; in:       rdi = ticks
 ; out:      rax = 0
+; clobbers: everything
 ; interrupts: on
 routine sleeper, "sleeper"
         call sleep_ticks

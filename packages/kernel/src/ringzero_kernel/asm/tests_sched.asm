@@ -93,6 +93,7 @@ routine test_round_robin, "test_round_robin"
 ; turn_taker - a thread: notes its letter three times, yielding in between.
 ; in:       rdi = letter
 ; out:      rax = 0
+; clobbers: everything
 ; interrupts: on
 routine turn_taker, "turn_taker"
         mov rbx, rdi
@@ -146,6 +147,7 @@ routine test_yield_state, "test_yield_state"
 ; yielder - a thread: yields with its number in all the registers that a call preserves.
 ; in:       rdi = number
 ; out:      rax = number, or 0 if one was lost
+; clobbers: everything
 ; interrupts: on
 routine yielder, "yielder"
         mov rbx, rdi
@@ -183,6 +185,7 @@ routine yielder, "yielder"
 ; flag_keeper - a thread: yields with a flag that no instruction of the kernel changes.
 ; in:       rdi = RFLAGS_AC or 0
 ; out:      rax = what the flag is afterwards
+; clobbers: everything
 ; interrupts: on
 routine flag_keeper, "flag_keeper"
         pushfq

@@ -233,6 +233,7 @@ routine test_stress_work, "test_stress_work"
 ; stress_producer - a thread: queues its own work item and waits for it, again and again.
 ; in:       rdi = which item is its own
 ; out:      rax = how often queueing and waiting did what they should
+; clobbers: everything
 ; interrupts: on
 routine stress_producer, "stress_producer"
         imul rbx, rdi, work_size
@@ -266,6 +267,7 @@ routine stress_producer, "stress_producer"
 ; stress_count_work - work: counts itself.
 ; in:       nothing
 ; out:      nothing
+; clobbers: scratch
 ; interrupts: on
 routine stress_count_work, "stress_count_work"
         lock inc qword [stress_runs]

@@ -91,6 +91,7 @@ routine test_system_chain, "test_system_chain"
 ; system_chain_work - work: waits at the gate, schedules works[1], notes its argument.
 ; in:       rdi = character
 ; out:      nothing
+; clobbers: scratch
 ; interrupts: on
 routine system_chain_work, "system_chain_work"
         push rbx
@@ -111,6 +112,7 @@ routine system_chain_work, "system_chain_work"
 ; system_flusher - a thread: flushes the system queue.
 ; in:       nothing
 ; out:      rax = what the flush said
+; clobbers: everything
 ; interrupts: on
 routine system_flusher, "system_flusher"
         jmp flush_system_workqueue

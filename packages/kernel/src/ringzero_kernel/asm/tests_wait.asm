@@ -41,6 +41,7 @@ routine test_wait, "test_wait"
 ; completion_waiter - a thread: waits for test_completion, then counts itself.
 ; in:       rdi = exit code
 ; out:      rax = exit code
+; clobbers: everything
 ; interrupts: on
 routine completion_waiter, "completion_waiter"
         mov rbx, rdi
@@ -149,6 +150,7 @@ routine test_boot_waits, "test_boot_waits"
 ; boot_waker - a thread: waits until the boot thread sleeps, then completes.
 ; in:       nothing
 ; out:      rax = 1 if the boot thread was in the wait queue as TID 0
+; clobbers: everything
 ; interrupts: on
 routine boot_waker, "boot_waker"
         mov rbx, [thread_table]
@@ -239,6 +241,7 @@ routine test_waitq_order, "test_waitq_order"
 ; queue_waiter - a thread: blocks once in test_waitq, then notes its number.
 ; in:       rdi = character
 ; out:      rax = 0
+; clobbers: everything
 ; interrupts: on
 routine queue_waiter, "queue_waiter"
         mov rbx, rdi

@@ -42,6 +42,7 @@ routine test_wq_waiters, "test_wq_waiters"
 ; work_waiter - a thread: waits for works[0].
 ; in:       nothing
 ; out:      rax = how often it had run by then
+; clobbers: everything
 ; interrupts: on
 routine work_waiter, "work_waiter"
         lea rdi, [works]
@@ -70,6 +71,7 @@ routine test_wq_boot_waits, "test_wq_boot_waits"
 ; boot_watcher - work: waits until the boot thread sleeps, notes who waits for this work, wakes it for nothing.
 ; in:       rsi = work
 ; out:      promise_result
+; clobbers: scratch
 ; interrupts: on
 routine boot_watcher, "boot_watcher"
         push rbx

@@ -32,6 +32,7 @@ pads
 ; trace_work - work: notes its argument.
 ; in:       rdi = character
 ; out:      nothing
+; clobbers: scratch
 ; interrupts: on
 routine trace_work, "trace_work"
         jmp trace_add
@@ -39,6 +40,7 @@ routine trace_work, "trace_work"
 ; gate_work - work: says that it has come, waits for the gate, notes its argument.
 ; in:       rdi = character
 ; out:      nothing
+; clobbers: scratch
 ; interrupts: on
 routine gate_work, "gate_work"
         push rbx
