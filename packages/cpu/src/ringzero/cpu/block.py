@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ringzero.cpu.builder import PackedUop
+from ringzero.cpu.emitter import PackedUop
 from ringzero.cpu.uops import PACKED
 
 NO_PAGE = (1 << 64) - 1

@@ -17,7 +17,8 @@ from ringzero.cpu import flags as F
 from ringzero.cpu import mode as M
 from ringzero.cpu import segments
 from ringzero.cpu.block import NO_PAGE, Block
-from ringzero.cpu.builder import Builder, Systems
+from ringzero.cpu.builder import Builder
+from ringzero.cpu.emitter import Systems
 from ringzero.cpu.engines import make_engine
 from ringzero.cpu.exits import FETCH, IMPLICIT, READ, USER, WRITE, Leave
 from ringzero.cpu.faults import CONTRIBUTORY, DOUBLE_FAULT, PAGE_FAULT, WITH_ERROR_CODE, GuestFault

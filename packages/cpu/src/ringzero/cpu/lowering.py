@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator, Set
 
 from ringzero.cpu import mode as M
 from ringzero.cpu.block import NO_PAGE, Block
-from ringzero.cpu.builder import Builder, Systems
+from ringzero.cpu.builder import Builder
+from ringzero.cpu.emitter import Systems
 from ringzero.cpu.faults import GuestFault
 from ringzero.cpu.interfaces import Memory
 from ringzero.isa import FORMS, LOWERINGS

@@ -31,7 +31,8 @@ from ringzero.isa.names import (
 )  # fmt: skip
 
 if TYPE_CHECKING:
-    from ringzero.cpu.builder import Builder, Value
+    from ringzero.cpu.builder import Builder
+    from ringzero.cpu.emitter import Value
 
 # Descriptor bits 40-47 that make a 64-bit code segment acceptable, seen from bit 40.
 ATTR_CODE64 = 0xA9B  # present, code, readable, accessed, L, G
