@@ -67,8 +67,6 @@ routine ready_pop, "ready_pop"
 ; clobbers: scratch
 ; interrupts: off, before and after
 routine schedule, "schedule"
-        push rbp
-        mov rbp, rsp
         mov dword [gs:processor.need_resched], 0
         mov rdi, [gs:processor.current]
         cmp dword [rdi+thread.state], STATE_RUNNING
@@ -83,12 +81,9 @@ routine schedule, "schedule"
         mov ecx, [sched_quantum]
         mov [rax+thread.quantum], ecx
         mov rdi, [gs:processor.current]
-        cmp rax, rdi
-        je .done
         mov rsi, rax
-        call switch_to
-.done:
-        pop rbp
+        cmp rax, rdi
+        jne switch_to           ; returns to our caller, once rdi runs again
         ret
 
 ; yield - lets the others run first.

@@ -4,7 +4,7 @@
 ;
 ; What a thread that does not run looks like: everything else it owns is on its stack, further up.
 ;
-;   thread.rsp --> | rflags | r15 | r14 | r13 | r12 | rbx | rbp | return address into schedule |  ... to stack_top
+;   thread.rsp --> | rflags | r15 | r14 | r13 | r12 | rbx | rbp | return to the caller of schedule |  ... to stack_top
 ;
 ; A thread that was preempted has its `struct frame` above that, with all registers; a new one has thread_entry as
 ; its return address.
