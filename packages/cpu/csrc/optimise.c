@@ -16,7 +16,7 @@ static int ends(const rz_uop *u) { return bits_of(u) & RZ_UOP_IS_ENDS || u->op =
 static int good_skip(const rz_uop *uops, uint64_t count, uint64_t i)
 {
     uint64_t over = (uint64_t)uops[i].imm;
-    return over < count - i - 1 && uops[i + 1 + over].index <= uops[i].index + 1;
+    return over < count - i - 1 && uops[i + over].index == uops[i].index;
 }
 
 /* Whether every number in these µops is in range: 0 or RZ_BAD_UOP, RZ_BAD_END. */
