@@ -65,6 +65,7 @@ class Case:
     """One thing to run: `code` placed at `address`, 16 registers in hardware order, flags, and patches to memory.
 
     `memory` holds (linear address, bytes) patches laid over `background()`; they must lie inside the regions.
+    `landing` fills CODE around the case: int3, or HLT where the case may change what int3 would use.
     """
 
     code: bytes
@@ -73,6 +74,7 @@ class Case:
     memory: tuple[tuple[int, bytes], ...] = ()
     address: int = START
     bits: int = 64
+    landing: int = 0xCC
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +118,7 @@ def background(address: int) -> bytes:
     return b"".join(blocks)
 
 
+_INT3 = 0xCC
 _EDGES = (0, 1, 0x7F, 0x80, 0xFF, 0x7FFF, 0x8000, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF,
           0x7FFFFFFFFFFFFFFF, 0x8000000000000000, 0xFFFFFFFFFFFFFFFF, DATA + 0x100, DATA + 0x1000)  # fmt: skip
 
@@ -127,6 +130,8 @@ def _edges(noise: bytes) -> bytes:
 def initial_memory(case: Case) -> dict[int, bytearray]:
     """Return the regions' contents, by address, as the case finds them: background, patches, code."""
     regions = {start: bytearray(background(start)) for start, _, _, _ in REGIONS}
+    if case.landing != _INT3:
+        regions[CODE][:] = bytes([case.landing]) * (CODE_END - CODE)
     for address, patch in (*case.memory, (case.address, case.code)):
         start = region_of(address)
         offset = address - start

@@ -22,7 +22,7 @@ from ringzero_tests.encode import (
     operand_size,
     solve_memory,
 )
-from ringzero_tests.shape import SHAPERS
+from ringzero_tests.shape import SHAPERS, Shaper
 
 ATTEMPTS = 40
 
@@ -35,19 +35,22 @@ def cases_for(form: Form, bits: int, count: int, start: int = 0) -> Iterator[Cas
             yield case
 
 
-def case_for(form: Form, bits: int, seed: int) -> Case | None:
-    """Return the case that (row, bits, seed) names; None if no draw encodes the row (it does not exist there)."""
+def case_for(form: Form, bits: int, seed: int, shaper: Shaper | None = None) -> Case | None:
+    """Return the case that (row, bits, seed) names; None if no draw encodes the row (it does not exist there).
+
+    `shaper` chooses the operands instead of the one that the row has in SHAPERS.
+    """
     if not (form.mode64 if bits == 64 else form.mode32):
         return None
     draws = Draws(form.mnemonic, form.encoding, ",".join(form.operands), bits, seed)
     for _ in range(ATTEMPTS):
-        case = _attempt(form, bits, draws)
+        case = _attempt(form, bits, draws, shaper or SHAPERS.get(form.mnemonic))
         if case is not None:
             return case
     return None
 
 
-def _attempt(form: Form, bits: int, draws: Draws) -> Case | None:
+def _attempt(form: Form, bits: int, draws: Draws, shaper: Shaper | None) -> Case | None:
     draft = Draft(form, bits, draws, _registers(draws, bits))
     draft.flags = draws.bits(12) & ARITHMETIC | DF * draws.chance(6)
     draft.address = _address(draws)
@@ -55,7 +58,6 @@ def _attempt(form: Form, bits: int, draws: Draws) -> Case | None:
         return None
     choose_modrm(draft, _memory_size(draft))
     choose_prefixes(draft)
-    shaper = SHAPERS.get(form.mnemonic)
     if shaper is not None:
         shaper(draft)
     solve_memory(draft)

@@ -54,7 +54,16 @@ DESCRIPTORS = {
     4: 0x00CFFB000000FFFF,  # user code, 32 bits
     5: 0x00CFF3000000FFFF,  # user data
     6: 0x00AFFB000000FFFF,  # user code, 64 bits
+    14: 0x00CF13000000FFFF,  # kernel data, not present
+    15: 0x00AF9F000000FFFF,  # kernel code, conforming, 64 bits
+    16: 0x00CFF1000000FFFF,  # user data, read only
+    17: 0x00CFF2000000FFFF,  # user data, not yet accessed
+    18: 0x00AF98000000FFFF,  # kernel code, execute only, not yet accessed, 64 bits
+    19: 0x00CFF9000000FFFF,  # user code, execute only, 32 bits
 }
+# Two words each: a busy TSS where TR points, an available one, an LDT (the GDT's own bytes).
+SYSTEM_DESCRIPTORS = {8: (TSS, 103, 0x8B), 10: (TSS, 103, 0x89), 12: (GDT, 0x7F, 0x82)}
+GDT_LIMIT = 8 * 20 - 1
 
 
 def physical_of(region: int) -> int:
@@ -74,7 +83,8 @@ def system_image() -> bytes:
     _put_page_tables(image)
     for index, descriptor in DESCRIPTORS.items():
         struct.pack_into("<Q", image, GDT + 8 * index, descriptor)
-    struct.pack_into("<QQ", image, GDT + TSS_SELECTOR, *_tss_descriptor())
+    for index, (address, limit, access) in SYSTEM_DESCRIPTORS.items():
+        struct.pack_into("<QQ", image, GDT + 8 * index, *_system_descriptor(KERNEL + address, limit, access))
     for vector in range(256):
         struct.pack_into("<QQ", image, IDT + 16 * vector, *_gate(vector))
         image[HANDLERS + 8 * vector : HANDLERS + 8 * vector + 3] = b"\xf4\xeb\xfd"
@@ -84,9 +94,8 @@ def system_image() -> bytes:
     return bytes(image)
 
 
-def _tss_descriptor() -> tuple[int, int]:
-    base = KERNEL + TSS
-    low = 103 | (base & 0xFFFFFF) << 16 | 0x8B << 40 | (base >> 24 & 0xFF) << 56
+def _system_descriptor(base: int, limit: int, access: int) -> tuple[int, int]:
+    low = limit | (base & 0xFFFFFF) << 16 | access << 40 | (base >> 24 & 0xFF) << 56
     return low, base >> 32
 
 
@@ -144,7 +153,7 @@ def state_for(case: Case, privilege: int = 3) -> dict[str, int]:
         state |= {f"{name}_selector": 0, f"{name}_base": base, f"{name}_limit": 0, f"{name}_attr": 0}
     state |= {"ldtr_selector": 0, "ldtr_base": 0, "ldtr_limit": 0, "ldtr_attr": 0}
     state |= {"tr_selector": TSS_SELECTOR, "tr_base": KERNEL + TSS, "tr_limit": 103, "tr_attr": 0x8B}
-    state |= {"gdtr_base": KERNEL + GDT, "gdtr_limit": TSS_SELECTOR + 15}
+    state |= {"gdtr_base": KERNEL + GDT, "gdtr_limit": GDT_LIMIT}
     state |= {"idtr_base": KERNEL + IDT, "idtr_limit": 16 * 256 - 1}
     return state | {"cr0": CR0, "cr2": 0, "cr3": TABLES, "cr4": CR4, "cr8": 0, "efer": EFER}
 
