@@ -134,7 +134,14 @@ def lines_of(form: Form, mode: int, most: int = 60) -> Iterator[str]:
 def _size_words(form: Form, size: int, mode: int) -> tuple[str, str]:
     """What says the size before and behind the mnemonic, where no operand does."""
     said = any(kind.size == 0 and kind.holds in ("gpr", "gpr/mem", "mem") for kind in form.kinds)
-    if said or form.need_opsize or form.rex_w or size == natural_size(form, mode) or form.mnemonic == "fwait":
+    if (
+        said
+        or form.need_opsize
+        or form.rex_w
+        or size == natural_size(form, mode)
+        or form.no_prefix
+        or form.mnemonic == "fwait"
+    ):
         return "", ""
     if form.mnemonic == "push" and form.kinds[0].holds == "imm":
         return "", f"{_KEYWORDS[size]} "  # nasm 2.16 puts four bytes behind `o16 push`

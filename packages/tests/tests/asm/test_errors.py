@@ -136,9 +136,7 @@ def test_one_mistake_is_one_clear_line(text: str, wanted: str) -> None:
 
 def test_message_names_file_line_and_text() -> None:
     (error,) = errors_of("nop\n\n   mov   [rax], 5 ; why\n")
-    assert error == (
-        "t.asm:3: mov [rax], 5 ; why: operand size unknown; write byte, word, dword or qword"
-    )
+    assert error == ("t.asm:3: mov [rax], 5 ; why: operand size unknown; write byte, word, dword or qword")
 
 
 def test_all_mistakes_of_a_file_and_its_includes_come_at_once(tmp_path: Path) -> None:
@@ -163,7 +161,9 @@ def test_many_mistakes_are_counted() -> None:
     assert errors[-1] == "and 400 more errors"
 
 
-DOUBLING = "".join(f"%define {a} {b} {b}\n" for a, b in zip("abcdefghijklmnopqrs", "bcdefghijklmnopqrst", strict=True))
+DOUBLING = "".join(
+    f"%define {a} {b} {b}\n" for a, b in zip("abcdefghijklmnopqrs", "bcdefghijklmnopqrst", strict=True)
+)
 BOMBS = (
     ("%include 't.asm'", None),
     ("%macro m 1\n%macro n 0\nm x\n%endmacro\nn\n%endmacro\nm x", None),
@@ -201,7 +201,9 @@ def test_bombs_end_in_a_clear_line(text: str, wanted: str | None, tmp_path: Path
         assert any(wanted in error for error in caught.value.errors)
 
 
-@pytest.mark.parametrize("data", [b"\xff\xfe\x00", b"\x00" * 100, bytes(range(256)) * 4, b"\xef\xbb\xbfnop\n\x80"])
+@pytest.mark.parametrize(
+    "data", [b"\xff\xfe\x00", b"\x00" * 100, bytes(range(256)) * 4, b"\xef\xbb\xbfnop\n\x80"]
+)
 def test_bytes_that_are_no_text(data: bytes, tmp_path: Path) -> None:
     (tmp_path / "t.asm").write_bytes(data)
     with pytest.raises(AssemblyError):

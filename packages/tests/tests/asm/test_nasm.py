@@ -7,9 +7,9 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from ringzero_tests.asmcorpus import SLOT, corpus, slots
 
 from ringzero.asm import assemble
+from ringzero_tests.asmcorpus import SLOT, corpus, slots
 
 SOURCES = sorted((Path(__file__).parent / "sources").glob("*.asm"))
 
@@ -19,7 +19,10 @@ def nasm(source: Path, *options: str) -> tuple[bytes | None, set[int]]:
     binary = source.with_suffix(".nasm.bin")
     binary.unlink(missing_ok=True)
     run = subprocess.run(
-        ["nasm", "-f", "bin", "-o", str(binary), *options, str(source)], capture_output=True, text=True, check=False
+        ["nasm", "-f", "bin", "-o", str(binary), *options, str(source)],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     refused = {int(line) for line in re.findall(r":(\d+): (?:error|fatal|panic)", run.stderr)}
     return (binary.read_bytes() if binary.exists() else None), refused
@@ -66,6 +69,7 @@ def test_kernel_gives_nasms_bytes(layout: int, tmp_path: Path) -> None:
     binary = tmp_path / "kernel.bin"
     main = Path(str(config.MAIN_SOURCE))
     subprocess.run(
-        ["nasm", "-f", "bin", "-o", str(binary), f"-DLAYOUT={layout}", f"-I{main.parent}/", str(main)], check=True
+        ["nasm", "-f", "bin", "-o", str(binary), f"-DLAYOUT={layout}", f"-I{main.parent}/", str(main)],
+        check=True,
     )
     assert assemble(main, format="bin", defines={"LAYOUT": str(layout)}).flat == binary.read_bytes()

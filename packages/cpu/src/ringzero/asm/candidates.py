@@ -63,7 +63,9 @@ def rows_by_name() -> dict[str, tuple[Form, ...]]:
 def branches() -> frozenset[str]:
     """The names of instructions whose operand may be a place: their bytes depend on where they stand."""
     return frozenset(
-        name for name, rows in rows_by_name().items() if any(k.holds in ("rel", "far") for row in rows for k in row.kinds)
+        name
+        for name, rows in rows_by_name().items()
+        if any(k.holds in ("rel", "far") for row in rows for k in row.kinds)
     )
 
 
@@ -309,7 +311,9 @@ def _no_combination(
 ) -> Mistake:
     for operand in operands:
         if mode == 32 and isinstance(operand, RegOperand) and operand.register.needs_64:
-            raise Mistake(f"{operand.register.name} does not exist in 32-bit mode; use `bits 64` or another register")
+            raise Mistake(
+                f"{operand.register.name} does not exist in 32-bit mode; use `bits 64` or another register"
+            )
     there = [f for f in rows if (f.mode64 if mode == 64 else f.mode32)]
     shapes = list(dict.fromkeys(", ".join(form.operands) or "no operands" for form in there))
     takes = "; ".join(shapes[:8]) + ("; …" if len(shapes) > 8 else "")

@@ -141,9 +141,14 @@ def _memory_keyword(memory: Mem, form: Form, operands: tuple[Operand, ...]) -> s
         return f"{_KEYWORDS[memory.size - 2]} far "
     if not memory.size or form.memory_only:
         return ""  # the row leaves no choice
-    widths = {kind.memory_size for kind in form.kinds if kind.place == "rm"}
+    widths = {kind.memory_size for kind in form.kinds if kind.place in ("rm", "moffs")}
     for kind, other in zip(form.kinds, operands, strict=True):
-        if isinstance(other, Reg) and kind.place != "fixed" and kind.size in widths and other.size == memory.size:
+        if (
+            isinstance(other, Reg)
+            and kind.name not in ("cl", "dx")
+            and kind.size in widths
+            and other.size == memory.size
+        ):
             return ""
     return _KEYWORDS[memory.size] + " "
 

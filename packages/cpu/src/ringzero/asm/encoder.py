@@ -72,7 +72,9 @@ class Instruction:
         self.prefixes = prefixes
         self.opsize = opsize
         self.lock = 0xF0 in prefixes
-        self.static = mnemonic not in branches() and all(_is_static(operand, relative) for operand in operands)
+        self.static = mnemonic not in branches() and all(
+            _is_static(operand, relative) for operand in operands
+        )
         self._done: Encoding | None = None
         self._known: tuple[list[object], int] | None = None
         self._branch: tuple[int, int] | None = None

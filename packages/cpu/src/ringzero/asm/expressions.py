@@ -246,7 +246,9 @@ class Parser:
             left = _fold((found[1], left, self._climb(found[0] + 1)))
             self.operators += type(left) is not int
             if self.operators > MAX_OPERATORS:
-                raise Mistake(f"more than {MAX_OPERATORS} operators in one expression; name parts of it with equ")
+                raise Mistake(
+                    f"more than {MAX_OPERATORS} operators in one expression; name parts of it with equ"
+                )
         return left
 
     def _unary(self) -> Node:

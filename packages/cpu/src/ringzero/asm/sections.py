@@ -192,11 +192,10 @@ class Layout:
                 section.start = align_up(end, step) if number or self.origin is not None else end
             if section.vstart is None and not section.vfollows:
                 section.vstart = align_up(end, section.valign) if section.valign else section.start
+            if self.origin is not None and section.start < self.origin:
+                self._check(section, f"section {section.name} starts before org {self.origin:#x}; move one")
+                continue
             if number == 0:
-                if self.origin is not None and section.start < self.origin:
-                    self._check(
-                        section, f"section {section.name} starts before org {self.origin:#x}; move one"
-                    )
                 end = section.start
             if section.start < end:
                 if section.offset:
