@@ -73,6 +73,14 @@ routine nmi_interrupt, "nmi_interrupt"
 routine exception, "exception"
         test byte [rdi+frame.cs], 3
         jnz user_fault
+
+; exception_fatal - the same for double fault and machine check, which are never a program's own fault (and exception
+;                   goes on here). They have a stack of their own, on which no thread may be switched away from.
+; in:       rdi = frame
+; out:      as exception
+; clobbers: scratch
+; interrupts: off
+routine exception_fatal, "exception_fatal"
         mov rax, [gs:processor.current]
         mov rcx, [rax+thread.catch_rip]
         test rcx, rcx

@@ -10,7 +10,11 @@ idt:            resb 256*16
 section .data
         align 8, db 0
 vectors:        dq exception, exception, nmi_interrupt
-                times 29 dq exception
+                times 5 dq exception
+                dq exception_fatal              ; 8, double fault
+                times 9 dq exception
+                dq exception_fatal              ; 18, machine check
+                times 13 dq exception
                 times 224 dq interrupt_unexpected
 idt_pointer:    dw 256*16 - 1
                 dq idt

@@ -40,6 +40,7 @@
 
 %include "pic.asm"              ; interrupts and time
 %include "timer.asm"
+%include "rtc.asm"
 
 %include "switch.asm"           ; threads
 %include "sched.asm"

@@ -38,10 +38,45 @@ routine test_interrupts, "test_interrupts"
         jb .tick
         passed
 
+        call test_date
         call test_sti_hlt
         call test_interrupt_registers
         pop rbx
         pop rbp
+        ret
+
+; test_date - the clock gives a date that exists.
+; in:       nothing
+; out:      nothing
+; clobbers: scratch, rbx
+; interrupts: either
+routine test_date, "test_date"
+        begin "date-read"
+        call rtc_read
+        mov rbx, rax
+        movzx r9d, bl
+        movzx eax, bh
+        mov r8d, eax
+        mov rax, rbx
+        shr rax, 16
+        movzx ecx, al           ; hours
+        movzx edx, ah           ; day
+        shr rax, 16
+        movzx esi, al           ; month
+        cmp ecx, 0x23
+        must be, "hours are 0 to 23"
+        cmp r9d, 0x59
+        must be, "seconds are 0 to 59"
+        cmp r8d, 0x59
+        must be, "minutes are 0 to 59"
+        lea eax, [rdx-1]
+        cmp eax, 0x30
+        must be, "days are 1 to 31"
+        lea eax, [rsi-1]
+        cmp eax, 0x11
+        must be, "months are 1 to 12"
+        say "~month %h day %h, %h:%h:%h"
+        passed
         ret
 
 ; test_sti_hlt - an interrupt that waits while STI; HLT run must end that HLT, not slip in before it.
