@@ -108,6 +108,8 @@ CASES = (
     ("mov eax, dword ptr [rax]", "ptr is not NASM syntax"),
     ("mov eax, rbx + 1", "register rbx cannot stand in this expression"),
     ("x: dd x >> 1", "needs a number, and this is an address"),
+    ("[]", "[ and ] hold a directive here"),
+    ("[section .text", "[ and ] hold a directive here"),
     ("struc a", "a is not closed; write endstruc"),
     ("endstruc", "endstruc without struc"),
     ("struc a\ndb 5\nendstruc", "bytes in an absolute section or a struc"),

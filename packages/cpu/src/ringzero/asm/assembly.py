@@ -12,7 +12,8 @@ from ringzero.asm.assembler import Assembler
 from ringzero.asm.diagnostics import AssemblyError, Location, Mistake, Report
 from ringzero.asm.lexer import is_ident
 from ringzero.asm.macros import Define
-from ringzero.asm.preprocessor import Preprocessor, decode_source, read_file
+from ringzero.asm.preprocessor import Preprocessor
+from ringzero.asm.source import decode_source, read_file
 
 if TYPE_CHECKING:
     from ringzero.asm.image import Image

@@ -1,19 +1,21 @@
-"""One instruction to bytes: the shortest candidate whose fields hold the values.
+"""One candidate to bytes: prefixes, REX, opcode, ModRM, displacement, immediates.
 
-An instruction is encoded anew in every pass until its bytes no longer depend on symbols. Values that the layout
-decides leave a `Fixup` behind; a value that is still unknown is taken optimistically, as nasm does: the shortest
-branch and immediate, but a full displacement.
+Values that the layout decides leave a `Fixup` behind. A value that a field cannot hold raises NoFit; another candidate
+may have a wider field.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from ringzero.asm.candidates import Candidate, branches, candidates, field_size
-from ringzero.asm.diagnostics import Mistake
-from ringzero.asm.expressions import Address, Node, Scope, Unknown, Value, add, evaluate
+from ringzero.asm.candidates import Candidate, field_size
+from ringzero.asm.expressions import Address, Scope, Unknown, Value, add, evaluate
 from ringzero.asm.operands import FarOperand, ImmOperand, MemOperand, Operand, RegOperand
 from ringzero.isa.kinds import Kind
+
+if TYPE_CHECKING:
+    from ringzero.asm.instruction import Instruction
 
 SEGMENT_PREFIXES = (0x26, 0x2E, 0x36, 0x3E, 0x64, 0x65)
 _MAPS = (b"", b"\x0f", b"\x0f\x38", b"\x0f\x3a")
@@ -44,128 +46,8 @@ class Encoding:
         self.fixups = fixups
 
 
-class _NoFit(Exception):
+class NoFit(Exception):
     """The candidate's field does not hold the value; another one may. `str()` says why."""
-
-
-class Instruction:
-    """A parsed instruction. `prefixes` are bytes (lock, rep …); `opsize` what o16, o32, o64 ask for, or 0."""
-
-    __slots__ = (
-        "_branch", "_candidates", "_done", "_known", "lock", "mnemonic", "mode", "operands", "opsize", "prefixes",
-        "relative", "static",
-    )  # fmt: skip
-
-    def __init__(
-        self,
-        mnemonic: str,
-        operands: list[Operand],
-        mode: int,
-        relative: bool,
-        prefixes: bytes = b"",
-        opsize: int = 0,
-    ) -> None:
-        self.mnemonic = mnemonic
-        self.operands = tuple(operands)
-        self.mode = mode
-        self.relative = relative
-        self.prefixes = prefixes
-        self.opsize = opsize
-        self.lock = 0xF0 in prefixes
-        self.static = mnemonic not in branches() and all(
-            _is_static(operand, relative) for operand in operands
-        )
-        self._done: Encoding | None = None
-        self._known: tuple[list[object], int] | None = None
-        self._branch: tuple[int, int] | None = None
-        self._candidates: tuple[Candidate, ...] | None = None
-
-    def encode(self, scope: Scope) -> Encoding:
-        """The encoding at `scope.here`; Mistake when no candidate holds the values."""
-        if self._done is not None:
-            return self._done
-        if self._candidates is None:
-            found = candidates(self.mnemonic, self.mode, self.operands, self.opsize)
-            self._check_lock(found)
-            self._candidates = found
-        values = [_values(operand, scope) for operand in self.operands]
-        best: Encoding | None = None
-        reasons: list[str] = []
-        for candidate in self._candidates:
-            try:
-                encoding = _Encoder(self, candidate, scope, values).encode()
-            except _NoFit as reason:
-                reasons.append(str(reason))
-                continue
-            if best is None or len(encoding.code) < len(best.code):
-                best = encoding
-        if best is None:
-            raise Mistake(max(reasons, key=len))
-        if self.static:
-            self._done = best
-        return best
-
-    def size(self, scope: Scope) -> int:
-        """The length of the encoding at `scope.here`, without making it where it cannot have changed.
-
-        A length depends on which values are addresses and on the numbers among the values, and for a branch that has
-        a short form on the distance.
-        """
-        if self._done is not None:
-            return len(self._done.code)
-        if self._branch is not None:
-            return self._branch_size(*self._branch, scope)
-        values = [_values(operand, scope) for operand in self.operands]
-        shape: list[object] = [value if type(value) is int else type(value) for value in values]
-        if self._known is None or self._known[0] != shape:
-            length = len(self.encode(scope).code)
-            self._note_branch(length)
-            self._known = (shape, length)
-            return length
-        return self._known[1]
-
-    def _note_branch(self, length: int) -> None:
-        """Remember both lengths of a branch that has a short and a near form and nothing else to decide."""
-        found = self._candidates or ()
-        if len(found) == 2 and found[0].form.operands == ("rel8",) and found[1].form.operands == ("rel",):
-            near = 4 + len(self.prefixes) + 1 + (found[1].form.opcode_map != 0)
-            if not found[1].opsize_prefix:
-                self._branch = (2 + len(self.prefixes), near)
-
-    def _branch_size(self, short: int, near: int, scope: Scope) -> int:
-        value = _values(self.operands[0], scope)
-        if isinstance(value, Unknown):
-            return short
-        delta = add(value, scope.here, -1)
-        return short if isinstance(delta, int) and fits_signed(delta - short, 1) else near
-
-    def _check_lock(self, found: tuple[Candidate, ...]) -> None:
-        memory = any(isinstance(operand, MemOperand) for operand in self.operands)
-        if self.lock and not (memory and any(candidate.form.lock for candidate in found)):
-            raise Mistake(f"lock is not allowed on this {self.mnemonic}; it needs a destination in memory")
-
-
-def _is_static(operand: Operand, relative: bool) -> bool:
-    """Whether the operand is encoded alike in every place and pass."""
-    if isinstance(operand, RegOperand):
-        return True
-    if not isinstance(operand, MemOperand) or type(operand.disp) is not int:
-        return isinstance(operand, ImmOperand) and type(operand.node) is int
-    if not operand.terms:
-        return not (operand.relative or relative)
-    return all(type(count) is int for _, count, _ in operand.terms)
-
-
-def _values(operand: Operand, scope: Scope) -> Value:
-    """The operand's number: an immediate, a target, a displacement, the offset of a far pointer."""
-    node: Node = 0
-    if isinstance(operand, ImmOperand):
-        node = operand.node
-    elif isinstance(operand, MemOperand):
-        node = operand.disp
-    elif isinstance(operand, FarOperand):
-        node = operand.offset
-    return node if type(node) is int else evaluate(node, scope)
 
 
 def fits(value: int, size: int) -> bool:
@@ -184,7 +66,7 @@ def signed_as(value: int, size: int) -> int:
     return value - (1 << size * 8) if value >> (size * 8 - 1) else value
 
 
-class _Encoder:
+class Encoder:
     """Encodes one candidate. Fields are filled operand by operand and put together at the end."""
 
     def __init__(
@@ -238,7 +120,7 @@ class _Encoder:
             return 1
         if kind.place == "fixed":
             if value != kind.fixed and not isinstance(value, Unknown):
-                raise _NoFit(f"{value} is not {kind.fixed}")
+                raise NoFit(f"{value} is not {kind.fixed}")
             return 0
         if kind.holds == "rel":
             self._branch(kind, operand, value)
@@ -257,7 +139,7 @@ class _Encoder:
         elif register.kind == "gpr" and register.size == 1 and 4 <= number <= 7:
             self.need_rex = True
         if self.mode == 32 and register.needs_64:
-            raise _NoFit(f"{register.name} does not exist in 32-bit mode; use `bits 64` or another register")
+            raise NoFit(f"{register.name} does not exist in 32-bit mode; use `bits 64` or another register")
         bit = {"reg": 4, "rm": 1, "opcode": 1}[place]
         self.rex |= bit if number > 7 else 0
         if place == "reg":
@@ -274,15 +156,15 @@ class _Encoder:
             value = 0
         elif isinstance(value, Address):
             if kind.name == "simm8" and not operand.size == 1:
-                raise _NoFit("an address does not fit in a byte")
+                raise NoFit("an address does not fit in a byte")
             low_half = self._loads_register() and size == 4 and opsize == 8 and not operand.size
             if self.candidate.zero_extends or low_half:
-                raise _NoFit("an address needs all 64 bits")
+                raise NoFit("an address needs all 64 bits")
         elif self.candidate.zero_extends:
             if not 0 <= value < 1 << 32:
-                raise _NoFit("not a number below 2^32")
+                raise NoFit("not a number below 2^32")
         elif not self._number_fits(kind, value, size, opsize):
-            raise _NoFit(_too_wide(value, size, signed))
+            raise NoFit(_too_wide(value, size, signed))
         elif kind.name == "simm8":
             value = signed_as(value, opsize)
         self._field(size, value, signed, "immediate")
@@ -308,15 +190,14 @@ class _Encoder:
             delta -= 2 + self._prefix_count()
             if fits_signed(delta, 1):
                 return
-            raise _NoFit(
+            raise NoFit(
                 f"target is {delta:+} bytes away, a short branch reaches -128..127; write near or move it"
             )
         if operand.distance != "short" and self._has_near():
-            raise _NoFit("the target is in another section")
+            raise NoFit("the target is in another section")
 
     def _has_near(self) -> bool:
-        found = self.instruction._candidates or ()
-        return any(c.form.operands == ("rel",) for c in found)
+        return self.instruction.has_near()
 
     def _prefix_count(self) -> int:
         form = self.candidate.form
@@ -338,7 +219,7 @@ class _Encoder:
             if number is not None and number > 7:
                 self.rex |= bit
                 if self.mode == 32:
-                    raise _NoFit("r8 to r15 do not exist in 32-bit mode; use `bits 64` or another register")
+                    raise NoFit("r8 to r15 do not exist in 32-bit mode; use `bits 64` or another register")
         if base is None and index is None:
             self._absolute(operand, value, size)
         else:
@@ -386,7 +267,7 @@ class _Encoder:
     def _check_displacement(value: Value, size: int) -> None:
         if isinstance(value, int) and not (fits_signed(value, 4) if size == 8 else fits(value, 4)):
             how = "sign-extended " if size == 8 else ""
-            raise _NoFit(
+            raise NoFit(
                 f"{value:#x} does not fit in a {how}32-bit displacement; load the address into a register"
             )
 
@@ -411,11 +292,11 @@ class _Encoder:
             head.append(form.mandatory)
         if self.rex or self.need_rex:
             if self.high:
-                raise _NoFit(
+                raise NoFit(
                     f"{self.high} cannot stand beside a register that needs REX; use another byte register"
                 )
             if self.mode == 32:
-                raise _NoFit("64-bit operands do not exist in 32-bit mode; use `bits 64`")
+                raise NoFit("64-bit operands do not exist in 32-bit mode; use `bits 64`")
             head.append(0x40 | self.rex)
         head += _MAPS[form.opcode_map]
         head.append(self.opcode)
@@ -466,7 +347,7 @@ def _put(
         if modulo < 64:
             value = signed_as(value, modulo // 8)
         if not (fits_signed(value, size) if signed else fits(value, size)):
-            raise _NoFit(_too_wide(value, size, signed))
+            raise NoFit(_too_wide(value, size, signed))
         code += (value & ((1 << size * 8) - 1)).to_bytes(size, "little")
 
 

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from ringzero.asm.diagnostics import Location, Mistake
-from ringzero.asm.encoder import Fixup, Instruction, fits
+from ringzero.asm.encoder import Fixup, fits
 from ringzero.asm.expressions import Address, Node, Scope, Unknown, scalar
+from ringzero.asm.instruction import Instruction
 from ringzero.asm.sections import Section
 
 if TYPE_CHECKING:
