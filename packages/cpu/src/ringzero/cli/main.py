@@ -77,9 +77,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def ending(error: BaseException) -> int:
     """The status for a failure, after its one line on standard error."""
+    drop_unwritable_output()
     if isinstance(error, BrokenPipeError):
-        # Whatever is still buffered has no reader; without this the interpreter complains at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return say("standard output was closed before everything was written", USAGE)
     if isinstance(error, (click.exceptions.Abort, KeyboardInterrupt)):
         return say("interrupted", INTERRUPTED)
@@ -102,6 +101,15 @@ def ending(error: BaseException) -> int:
         raise error
     detail = " ".join(f"{type(error).__name__}: {error}".split())
     return say(f"internal error, a bug of ours: {detail} (RINGZERO_TRACEBACK=1 shows where)", INTERNAL)
+
+
+def drop_unwritable_output() -> None:
+    """Throw away what standard output will not take: a second failure at exit would be a traceback of Python's."""
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def say(line: str, status: int) -> int:
