@@ -40,7 +40,7 @@ void rz_flush_blocks(rz_engine *e);
 void rz_flush_translations(rz_engine *e);
 /* Drop every cached permission to write: page flags have been set behind the engine's back. */
 void rz_protect(rz_engine *e);
-/* Translate as the CPU does, setting A and D. `access` is a sum of READ, WRITE, FETCH, USER. 0, or Leave.FAULT with the
+/* Translate as the CPU does, setting A and D. `access` is a sum of READ, WRITE, FETCH, USER, IMPLICIT. 0, or Leave.FAULT with the
  * fault slots filled. `physical` may lie outside of RAM. */
 int rz_translate(rz_engine *e, uint64_t linear, int access, uint64_t *physical);
 
