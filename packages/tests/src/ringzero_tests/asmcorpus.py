@@ -21,7 +21,7 @@ _ADDRESSES = {
     64: (
         "[rax]", "[rbp]", "[rsp]", "[r12]", "[r13]", "[rbx+0x7f]", "[rbx-0x80]", "[rbx+0x80]", "[r8+r9*8-0x81]",
         "[rax+rbx*4+0x12345678]", "[rbp+rax]", "[rax+rbp*2]", "[rsp+r12]", "[rax*2]", "[rax*4+8]", "[rcx*5]",
-        "[nosplit rdx*2]", "[eax+ecx*2+5]", "[r13d]", "[fs:rax]", "[gs:0x28]", "[abs 0x1000]", "[rel $$]", "[r15+r15*2]",
+        "[nosplit rdx*2]", "[eax+ecx*2]", "[r13d]", "[fs:rax]", "[gs:0x28]", "[abs 0x1000]", "[rel $$]", "[r15+r15*2]",
         "[ebp+esi]", "[rsi+rdi-1]", "[byte rax]", "[dword rax+1]", "[rbx*3+0x100]", "[r12*8-0x80000000]",
     ),
     32: (

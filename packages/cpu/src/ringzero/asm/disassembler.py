@@ -13,7 +13,7 @@ from ringzero.asm.registers import BYTES, GENERAL, HIGH, SEGMENTS
 from ringzero.isa import record as R
 from ringzero.isa.decode import decode
 from ringzero.isa.form import Form
-from ringzero.isa.operands import CReg, DReg, Far, Imm, Mem, Operand, Reg, Rel, SReg, operands_of
+from ringzero.isa.operands import CReg, Far, Imm, Mem, Operand, Reg, Rel, SReg, operands_of
 from ringzero.isa.record import NO_REGISTER, NO_SEGMENT, RIP, RecordTuple
 from ringzero.isa.table import FORMS
 
@@ -33,13 +33,6 @@ def _walk(code: bytes, mode: int, address: int) -> Iterator[tuple[int, bytes, st
         piece = code[at : at + length]
         yield address + at, piece, record_text(record, piece, mode, address + at)
         at += length
-
-
-def disassembly(code: bytes, mode: int = 64, address: int = 0) -> str:
-    """The same as text: address, bytes, instruction."""
-    width = max(8, len(f"{address + len(code):x}"))
-    lines = disassemble(code, mode, address)
-    return "".join(f"{at:0{width}x}  {piece.hex():<30}  {text}\n" for at, piece, text in lines)
 
 
 def record_text(record: RecordTuple, code: bytes, mode: int, address: int = 0) -> str:
@@ -183,6 +176,3 @@ def _registers(memory: Mem) -> str:
     if memory.disp:
         text += f"{'-' if memory.disp < 0 else '+'}{abs(memory.disp):#x}"
     return text
-
-
-__all__ = ["DReg", "disassemble", "disassembly", "record_text"]

@@ -36,6 +36,7 @@ class StatementParser(Directives):
         self.state = assembler.state
         self.where = Location("", 0, "")
         self._names: frozenset[str] | None = None
+        self._constant: dict[tuple[object, ...], Code] = {}
 
     def _is_word(self, token: str) -> bool:
         """Whether the token starts a statement, and so is no label."""
@@ -142,6 +143,16 @@ class StatementParser(Directives):
         return self._instruction(tokens, at)
 
     def _instruction(self, tokens: list[str], at: int) -> Item:
+        """An instruction; one whose bytes are always the same is made once for all lines with its text."""
+        key = (self.mode, self.relative, *tokens[at:])
+        known = self._constant.get(key)
+        if known is None:
+            known = self._parse_instruction(tokens, at)
+            if known.instruction.static:
+                self._constant[key] = known
+        return known
+
+    def _parse_instruction(self, tokens: list[str], at: int) -> Code:
         prefixes: list[int] = []
         opsize = 0
         while at < len(tokens):
