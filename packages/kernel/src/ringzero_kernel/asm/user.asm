@@ -211,9 +211,14 @@ routine table_destroy, "table_destroy"
         mov rbx, DIRECT_BASE
         add rbx, rdi
 .next:
-        mov rax, [rbx]
-        test al, PTE_P
-        jz .skip
+        mov rdi, rbx            ; most entries are empty: on to the next that is not
+        mov ecx, r13d
+        xor eax, eax
+        repe scasq
+        je .table
+        mov rbx, rdi
+        mov r13d, ecx
+        mov rax, [rbx-8]
         mov rdi, 0x000ffffffffff000
         and rdi, rax
         test r14d, r14d
@@ -221,15 +226,13 @@ routine table_destroy, "table_destroy"
         mov esi, 512
         lea edx, [r14-1]
         call table_destroy
-        jmp .skip
+        jmp .next
 .page:
         test eax, PTE_OWNED
-        jz .skip
+        jz .next
         call frame_free
-.skip:
-        add rbx, 8
-        dec r13d
-        jnz .next
+        jmp .next
+.table:
         mov rdi, r12
         call frame_free
         pop r14
