@@ -188,6 +188,11 @@ BOMBS = (
     ("a: nop\nb equ c - a\ntimes b & 1 nop\nc:", None),
     ("x" * 100_000, "characters"),
     ("db " + "1," * 60_000, "characters"),
+    (
+        "".join(f"jmp nowhere{n}\n" for n in range(5000)) + "".join(f"label{n}: nop\n" for n in range(5000)),
+        "more errors",
+    ),
+    ("".join(f"nosuch{n} eax\n" for n in range(5000)), "more errors"),
 )
 
 

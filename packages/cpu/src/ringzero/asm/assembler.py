@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from ringzero.asm.diagnostics import Fatal, Forward, Location, Mistake, Report, nearest
+from ringzero.asm.diagnostics import Fatal, Forward, Location, Mistake, Report, UnknownName
 from ringzero.asm.encoder import Fixup, fits, fits_signed, signed_as
 from ringzero.asm.expressions import UNKNOWN, Address, Node, Scope, Unknown, Value, add, evaluate, scalar
 from ringzero.asm.items import MAX_TIMES, Code, Item, Reserve, Row, Switch, constant_bytes, constant_size
@@ -88,9 +88,8 @@ class State:
         result = compute(scope)
         if scope.undefined:
             name = min(scope.undefined)
-            known = [n for n in scope.symbols if not n.startswith("..@")]
-            raise Mistake(
-                f"symbol {name} is not defined{nearest(name, known)}; define it or correct the name"
+            raise UnknownName(
+                f"symbol {name} is not defined", name, scope.symbols, "define it or correct the name"
             )
         return result
 

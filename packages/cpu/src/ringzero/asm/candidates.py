@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from ringzero.asm.diagnostics import Mistake, nearest
+from ringzero.asm.diagnostics import Mistake, UnknownName
 from ringzero.asm.operands import FarOperand, ImmOperand, MemOperand, Operand, RegOperand
 from ringzero.isa.form import Form
 from ringzero.isa.kinds import Kind
@@ -109,10 +109,8 @@ def _remembered(mnemonic: str, mode: int, shapes: Any, opsize: int) -> tuple[Can
 def _find(mnemonic: str, mode: int, operands: tuple[Operand, ...], opsize: int) -> tuple[Candidate, ...]:
     rows = rows_by_name().get(mnemonic)
     if rows is None:
-        raise Mistake(
-            f"unknown instruction {mnemonic}{nearest(mnemonic, rows_by_name())}; "
-            "write one of the table (docs/instructions.md), or a label with a colon"
-        )
+        way = "write one of the table, or a label with a colon"
+        raise UnknownName(f"unknown instruction {mnemonic}", mnemonic, rows_by_name(), way)
     live = [form for form in rows if (form.mode64 if mode == 64 else form.mode32)]
     if not live:
         other = 32 if mode == 64 else 64

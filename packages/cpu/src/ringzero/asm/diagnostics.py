@@ -44,6 +44,17 @@ class Forward(Mistake):
     """A value that must be known where it is used, and is defined later: wrong in the first pass and for good."""
 
 
+class UnknownName(Mistake):
+    """A name that is not among the known ones. The nearest of those is looked for when the message is shown."""
+
+    def __init__(self, what: str, name: str, known: Iterable[str], way: str) -> None:
+        super().__init__(what)
+        self.name, self.known, self.way = name, known, way
+
+    def __str__(self) -> str:
+        return f"{self.args[0]}{nearest(self.name, self.known)}; {self.way}"
+
+
 @dataclass(slots=True, frozen=True)
 class Location:
     """Where a line comes from: its own file, or the call that expanded to it (then `inner` names the body's line)."""
@@ -81,11 +92,11 @@ class Report:
 
     def error(self, where: Location, what: object) -> None:
         """File one mistake; the same one at the same place (a later pass) is filed once."""
-        line = f"{where}: {what}"
-        if line in self._errors:
-            return
         if len(self._errors) >= MAX_ERRORS:
             self.dropped += 1
+            return
+        line = f"{where}: {what}"
+        if line in self._errors:
             return
         self._errors[line] = (self._files.setdefault(where.file, len(self._files)), where.line)
 
@@ -104,6 +115,6 @@ def nearest(name: str, known: Iterable[str]) -> str:
     """` (did you mean …?)` for a name that is close to a known one, else nothing."""
     if len(name) > 64:
         return ""
-    candidates = [k for k in known if abs(len(k) - len(name)) <= 2]
+    candidates = [k for k in known if k[:1] == name[:1] and abs(len(k) - len(name)) <= 2]
     close = get_close_matches(name, sorted(candidates), 1, 0.7)
     return f" (did you mean {close[0]}?)" if close else ""

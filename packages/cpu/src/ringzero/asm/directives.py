@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ringzero.asm.diagnostics import Location, Mistake, nearest
+from ringzero.asm.diagnostics import Location, Mistake, UnknownName
 from ringzero.asm.expressions import Node, Parser, evaluate, qualified, scalar
 from ringzero.asm.instruction import Instruction
 from ringzero.asm.items import (
@@ -117,10 +117,8 @@ class Directives:
             return at + 1
         if tokens[at + 1 : at + 2] != ["="] or word not in _ATTRIBUTES:
             known = (*_ATTRIBUTES, "nobits", "progbits")
-            raise Mistake(
-                f"section attribute {tokens[at]} is not known{nearest(word, known)}; "
-                "write start=, vstart=, align=, valign=, follows=, vfollows=, nobits or progbits"
-            )
+            way = "write start=, vstart=, align=, valign=, follows=, vfollows=, nobits or progbits"
+            raise UnknownName(f"section attribute {tokens[at]} is not known", word, known, way)
         if word in ("follows", "vfollows"):
             target, end = _joined(tokens, at + 2)
             if not target:

@@ -8,7 +8,7 @@ Every line that leaves is fully expanded and carries the Location that messages 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from ringzero.asm.diagnostics import Fatal, Location, Mistake, Report
 from ringzero.asm.frames import Condition, Frame, substitute
@@ -159,9 +159,11 @@ class Preprocessor(MultiMacros):
         )
 
     def _told(self, path: Path, wanted: str) -> str:
-        """The name of a file in messages and line numbers: relative to the main source where it can be."""
-        root = next(iter(self.folders.values()))
+        """The name of a file in messages and line numbers: as the main source's, where it lies below that."""
+        main, root = next(iter(self.folders.items()))
+        if root is None:
+            return wanted
         try:
-            return path.resolve().relative_to(root.resolve()).as_posix() if root else wanted
+            return str(PurePosixPath(main).parent / path.resolve().relative_to(root.resolve()).as_posix())
         except ValueError:
             return wanted

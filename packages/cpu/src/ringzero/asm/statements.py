@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ringzero.asm.candidates import rows_by_name
-from ringzero.asm.diagnostics import Location, Mistake, nearest
+from ringzero.asm.diagnostics import Location, Mistake, UnknownName, nearest
 from ringzero.asm.directives import Directives
 from ringzero.asm.expressions import Node, Parser, qualified
 from ringzero.asm.instruction import Instruction
@@ -87,10 +87,8 @@ class StatementParser(Directives):
                 raise Mistake(f"unknown instruction {first}{hint}; if it is a label, write {first}:")
         elif not self._is_word(second.lower()):
             known = [*rows_by_name(), *(n[4:] for n in dir(self) if n.startswith("_do_"))]
-            raise Mistake(
-                f"unknown instruction {first}{nearest(first.lower(), known)}; "
-                "write one of the table, a directive, or a label with a colon"
-            )
+            way = "write one of the table, a directive, or a label with a colon"
+            raise UnknownName(f"unknown instruction {first}", first.lower(), known, way)
         self._define(first)
         return 1
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NoReturn
 
-from ringzero.asm.diagnostics import Fatal, Location, Mistake, Report, nearest
+from ringzero.asm.diagnostics import Fatal, Location, Mistake, Report, UnknownName
 from ringzero.asm.expressions import constant_value
 from ringzero.asm.lexer import MAX_LINE, QUOTES, is_ident, lex, quote, string_bytes, strip
 from ringzero.asm.macros import Define, Defines
@@ -30,7 +30,7 @@ class TextDirectives:
         known = ["%" + m[4:] for m in dir(self) if m.startswith("_do_")] + ["%if", "%else", "%elif", "%endif"]
         if name in ("%endmacro", "%endm", "%endrep"):
             raise Mistake(f"{name} without its {'%rep' if name == '%endrep' else '%macro'}; remove it")
-        raise Mistake(f"unknown preprocessor directive {name}{nearest(name, known)}; use one of nasm's")
+        raise UnknownName(f"unknown preprocessor directive {name}", name, known, "use one of nasm's")
 
     # --- %define and kin ---
 
