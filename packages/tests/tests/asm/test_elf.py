@@ -114,6 +114,14 @@ def test_macro_lines_belong_to_the_call() -> None:
     assert [image.lines.lookup(start + n) for n in range(4)] == [("m.asm", n) for n in (5, 6, 6, 7)]
 
 
+def test_files_are_named_as_the_main_source_is(tmp_path: Path) -> None:
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "main.asm").write_text('%include "sub/part.asm"\nhlt\n')
+    (tmp_path / "sub" / "part.asm").write_text("start: nop\n")
+    image = assemble(tmp_path / "main.asm", name="pkg/asm/main.asm").image
+    assert [image.lines.lookup(at) for at in (0, 1)] == [("pkg/asm/sub/part.asm", 1), ("pkg/asm/main.asm", 2)]
+
+
 def test_equal_sources_give_equal_files_in_every_process(assembly: Assembly) -> None:
     script = (
         "import sys,hashlib,pathlib\nfrom ringzero.asm import assemble\n"
