@@ -231,8 +231,6 @@ static size_t decode_one(const uint8_t *start, const uint8_t *stop, const mode_t
         insn->reg = (uint8_t)((modrm >> 3 & 7) | (rex << 1 & 8));
         insn->rm = (uint8_t)((modrm & 7) | (rex << 3 & 8));
     }
-    if (prefixes & RZ_LOCK && (!(flags & RZ_ROW_LOCK) || insn->mod == 3))
-        return invalid(insn, (size_t)(p - start), RZ_INVALID);
     if (flags & RZ_ROW_MODRM && insn->mod != 3) {
         p = LIKELY(insn->addrsize != 2) ? read_address(insn, p, stop, mode->no_base) : read_address16(insn, p, stop);
         if (p == NULL) return ended(insn, start, stop);
@@ -241,6 +239,8 @@ static size_t decode_one(const uint8_t *start, const uint8_t *stop, const mode_t
         p = read_immediate(insn, p, stop, row[9]);
         if (p == NULL) return ended(insn, start, stop);
     }
+    if (prefixes & RZ_LOCK && (!(flags & RZ_ROW_LOCK) || insn->mod == 3))
+        return invalid(insn, (size_t)(p - start), RZ_INVALID);
     if (insn->override != RZ_NO_SEGMENT && insn->seg != RZ_NO_SEGMENT) insn->seg = insn->override;
     insn->length = (uint8_t)(p - start);
     return insn->length;

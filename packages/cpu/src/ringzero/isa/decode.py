@@ -2,7 +2,8 @@
 
 It reads as if the code went on for ever (the bytes are padded) and asks only when it decides whether it has read too
 far: past the end of the bytes (TRUNCATED), or past 15 bytes (TOO_LONG). Decisions are taken in the order of the bytes:
-prefixes, opcode, ModRM, LOCK, then displacement and immediate, so both decoders give the same reason for bad bytes.
+prefixes, opcode, ModRM, displacement and immediate, then LOCK (a processor has fetched all of an instruction before it
+refuses that), so both decoders give the same reason for bad bytes.
 """
 
 from __future__ import annotations
@@ -203,8 +204,6 @@ def _decode_one(code: bytes, start: int, stop: int, mode: _Mode) -> RecordTuple:
         mod, reg, rm = modrm >> 6, modrm >> 3 & 7 | rex << 1 & 8, modrm & 7 | rex << 3 & 8
         if row.mod_ignored:
             mod = 3
-    if prefixes & R.LOCK and (not row.lock or mod == 3):
-        return _invalid(end - start, stop - start)
     if row.modrm and mod != 3:
         if addrsize != 2:
             end, base, index, scale, displacement = _address(code, at, rex, mode.no_base)
@@ -218,7 +217,7 @@ def _decode_one(code: bytes, start: int, stop: int, mode: _Mode) -> RecordTuple:
             displacement = extra
             if row.immediate == D.OFFSET:
                 segment = override if override != NO_SEGMENT else 3
-    if end > stop:
+    if end > stop or (prefixes & R.LOCK and (not row.lock or mod == 3)):
         return _invalid(end - start, stop - start)
     opreg = opcode & 7 | rex << 3 & 8 if row.plus_r else 0
     return (
