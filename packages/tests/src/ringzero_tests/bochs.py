@@ -22,6 +22,7 @@ from typing import Any
 from cffi import FFI
 
 from ringzero_tests.case import CODE, HANG, PAGE, Case, Fault, Outcome
+from ringzero_tests.ring0 import SystemCase, SystemOutcome, read_system_outcome
 from ringzero_tests.system import (
     KERNEL,
     MEMORY_SIZE,
@@ -49,7 +50,7 @@ _STAGING, _COPIER = 0x100000, 0x110000
 _SEGMENTS = ("es", "cs", "ss", "ds", "fs", "gs", "ldtr", "tr")
 _PLAIN = ("cr0", "cr2", "cr3", "cr4", "cr8", "efer", "rip", "rflags", "star", "lstar", "cstar", "sfmask",
           "kernel_gs_base", "sysenter_cs", "sysenter_esp", "sysenter_eip", "dr0", "dr1", "dr2", "dr3", "dr6", "dr7",
-          "tsc_aux")  # fmt: skip
+          "tsc_aux", "pat")  # fmt: skip
 
 
 @cache
@@ -79,14 +80,22 @@ class Bochs:
         self._process.stdin.close()
         self._process.wait()
 
-    def run_many(self, cases: Iterable[Case], privilege: int = 3) -> list[Outcome]:
-        """Run cases at a privilege level, 3 or 0."""
+    def run_many(self, cases: Iterable[Case]) -> list[Outcome]:
+        """Run cases in user mode."""
+        answer: list[Outcome] = self._ask(list(cases))
+        return answer
+
+    def run_system(self, cases: Iterable[SystemCase]) -> list[SystemOutcome]:
+        """Run cases in ring 0."""
+        answer: list[SystemOutcome] = self._ask(list(cases))
+        return answer
+
+    def _ask(self, cases: list[Any]) -> Any:
         assert self._process.stdin
         assert self._process.stdout
-        pickle.dump((list(cases), privilege), self._process.stdin)
+        pickle.dump(cases, self._process.stdin)
         self._process.stdin.flush()
-        answer: list[Outcome] = pickle.load(self._process.stdout)
-        return answer
+        return pickle.load(self._process.stdout)
 
 
 @cache
@@ -123,18 +132,32 @@ class _Machine:
         if self.retired > INSTRUCTION_LIMIT:
             session.stop()
 
-    def run(self, case: Case, privilege: int) -> Outcome:
+    def answer(self, wanted: Case | SystemCase) -> Outcome | SystemOutcome:
+        if isinstance(wanted, SystemCase):
+            self._run(wanted.case, wanted.state())
+            return read_system_outcome(wanted, self._register, self._read)
+        self._run(wanted, state_for(wanted))
+        if self.retired > INSTRUCTION_LIMIT:
+            return Outcome(wanted.registers, 0, 0, (), Fault(HANG))
+        return read_outcome(wanted, self._register, self._read)
+
+    def _register(self, name: str) -> int:
+        state = self.session.cpu.state
+        for segment in (*_SEGMENTS, "gdtr", "idtr"):
+            if name.startswith(segment + "_"):
+                part = name[len(segment) + 1 :]
+                value = int(getattr(getattr(state, segment), part))
+                return value & 0xFF | value >> 12 << 8 if part == "attr" else value
+        return int(getattr(state, name))
+
+    def _run(self, case: Case, state: dict[str, int]) -> None:
         for address, contents in ((0, system_image()), *memory_for(case).items()):
             for offset in range(0, len(contents), PAGE):
                 self.pages[(address + offset) // PAGE][:] = contents[offset : offset + PAGE]
         self._copy_code(case)
-        self.session.cpu.set_state(self._state(state_for(case, privilege)))
+        self.session.cpu.set_state(self._state(state))
         self.retired = 0
         self.session.run([self.hook])
-        if self.retired > INSTRUCTION_LIMIT:
-            return Outcome(case.registers, 0, 0, (), Fault(HANG))
-        after = self.session.cpu.state
-        return read_outcome(case, lambda name: int(getattr(after, name)), self._read)
 
     def _copy_code(self, case: Case) -> None:
         """Let the guest itself write the code region: Bochs notices no other writes to what it has decoded."""
@@ -179,10 +202,10 @@ def _serve() -> None:
     machine = _Machine()
     while True:
         try:
-            cases, privilege = pickle.load(source)
+            cases = pickle.load(source)
         except EOFError:
             return
-        pickle.dump([machine.run(case, privilege) for case in cases], answers)
+        pickle.dump([machine.answer(case) for case in cases], answers)
         answers.flush()
 
 

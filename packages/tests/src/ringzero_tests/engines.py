@@ -12,6 +12,7 @@ from ringzero.cpu.cpu import Cpu, Exit, ExitReason
 from ringzero.cpu.engines import native_available
 from ringzero.machine.memory import Memory
 from ringzero_tests.case import HANG, Case, Fault, Outcome
+from ringzero_tests.ring0 import SystemCase, SystemOutcome, read_system_outcome
 from ringzero_tests.system import MEMORY_SIZE, memory_for, read_outcome, state_for, system_image
 
 ENGINES = ("python", "native")
@@ -114,6 +115,18 @@ class EngineRunner:
         """Run one case."""
         self.load(case, privilege)
         return self.finish(case)
+
+
+def run_system(runner: EngineRunner, wanted: SystemCase) -> SystemOutcome:
+    """Run a ring-0 case."""
+    runner.load(wanted.case, 0, wanted.state())
+    exit_ = runner.cpu.run(STEP_LIMIT)
+    if exit_.reason is not ExitReason.HALT:
+        raise AssertionError(
+            f"{wanted.case.code.hex(' ')}: {runner.engine} stopped: {exit_.reason.value} {exit_.detail}"
+        )
+    state = runner.cpu.state
+    return read_system_outcome(wanted, lambda name: state[name], runner.memory.read)
 
 
 def run_case(case: Case, engine: str) -> Outcome:

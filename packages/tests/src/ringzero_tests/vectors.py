@@ -58,7 +58,11 @@ def _agreed(form: Form, case: Case | None) -> Case | None:
 
 def digest_of(cases: Iterable[Case | None]) -> str:
     """Return 16 hexadecimal digits that change when any case does."""
-    return hashlib.sha256("\n".join(map(repr, cases)).encode()).hexdigest()[:16]
+    said = [
+        case and (case.code, case.registers, case.flags, case.memory, case.address, case.bits)
+        for case in cases
+    ]
+    return hashlib.sha256(repr(said).encode()).hexdigest()[:16]
 
 
 def row_name(form: Form) -> str:
@@ -98,11 +102,11 @@ def rebuild(vectors: RowVectors, cases: list[Case | None]) -> Iterator[tuple[Cas
     """Yield (case, recorded outcome) for every seed that has both."""
     for case, outcome in zip(cases, vectors.outcomes, strict=True):
         if case is not None and outcome is not None:
-            yield case, _absolute(case, outcome)
+            yield case, absolute(case, outcome)
 
 
-def _absolute(case: Case, stored: Outcome) -> Outcome:
-    """Stored outcomes hold RIP relative to the case's start, and None for registers that did not change."""
+def absolute(case: Case, stored: Outcome) -> Outcome:
+    """Return an outcome as judges give it; stored, RIP counts from the case's start, and None is "unchanged"."""
     registers = tuple(
         before if after is None else after
         for before, after in zip(case.registers, stored.registers, strict=True)
@@ -113,13 +117,13 @@ def _absolute(case: Case, stored: Outcome) -> Outcome:
 
 def _to_line(row: RowVectors, cases: list[Case | None]) -> dict[str, object]:
     outcomes = [
-        None if case is None or outcome is None else _pack(case, outcome)
+        None if case is None or outcome is None else pack_outcome(case, outcome)
         for case, outcome in zip(cases, row.outcomes, strict=True)
     ]
     return {"row": row.row, "bits": row.bits, "judge": row.judge, "cases": row.digest, "outcomes": outcomes}
 
 
-def _pack(case: Case, outcome: Outcome) -> list[object]:
+def pack_outcome(case: Case, outcome: Outcome) -> list[object]:
     changed = {
         str(number): after
         for number, (before, after) in enumerate(zip(case.registers, outcome.registers, strict=True))
@@ -131,11 +135,11 @@ def _pack(case: Case, outcome: Outcome) -> list[object]:
 
 
 def _from_line(line: dict[str, object]) -> RowVectors:
-    outcomes = [packed and _unpack(packed) for packed in line["outcomes"]]  # type: ignore[attr-defined]
+    outcomes = [packed and unpack_outcome(packed) for packed in line["outcomes"]]  # type: ignore[attr-defined]
     return RowVectors(str(line["row"]), int(line["bits"]), str(line["judge"]), str(line["cases"]), outcomes)  # type: ignore[call-overload]
 
 
-def _unpack(packed: list) -> Outcome:  # type: ignore[type-arg]
+def unpack_outcome(packed: list) -> Outcome:  # type: ignore[type-arg]
     rip, flags, changed, memory, fault = packed
     registers = tuple(changed.get(str(number)) for number in range(16))
     runs = tuple((address, bytes.fromhex(data)) for address, data in memory)
