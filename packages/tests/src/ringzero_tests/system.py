@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cache
 
 from ringzero_tests.case import (
@@ -174,23 +175,46 @@ def memory_for(case: Case) -> dict[int, bytearray]:
     return {physical_of(start): contents for start, contents in initial_memory(case).items()}
 
 
-def read_outcome(case: Case, register: Callable[[str], int], read: Callable[[int, int], bytes]) -> Outcome:
-    """Make the outcome of a case whose judge has stopped in a handler.
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """What a delivery pushed."""
+
+    vector: int
+    error: int
+    rip: int
+    cs: int
+    flags: int
+    rsp: int
+    ss: int
+
+
+def read_frame(register: Callable[[str], int], read: Callable[[int, int], bytes]) -> Frame | None:
+    """Return the frame of the handler in which the judge has stopped; None if it stopped somewhere else.
 
     `register` returns a register by name, `read` physical memory (address, bytes).
     """
-    vector = (register("rip") - KERNEL - HANDLERS) >> 3
-    at = register("rsp") - KERNEL
-    error = 0
+    handler = register("rip") - KERNEL - HANDLERS
+    if not 0 <= handler < PAGE:
+        return None
+    vector, at, error = handler >> 3, register("rsp") - KERNEL, 0
     if vector in _HAS_ERROR:
         (error,) = struct.unpack("<Q", read(at, 8))
         at += 8
-    rip, _, flags, rsp, _ = struct.unpack("<5Q", read(at, 40))
-    registers = tuple(rsp if name == "rsp" else register(name) for name in REGISTERS)
-    fault: Fault | None = Fault(vector, error, register("cr2") if vector == 14 else 0)
-    if vector == 3 and not 0 <= rip - 1 - case.address < len(case.code):
-        fault, rip = None, rip - 1
-    return Outcome(registers, flags & VISIBLE, rip, _memory_runs(case, read), fault)
+    return Frame(vector, error, *struct.unpack("<5Q", read(at, 40)))
+
+
+def read_outcome(case: Case, register: Callable[[str], int], read: Callable[[int, int], bytes]) -> Outcome:
+    """Make the outcome of a case whose judge has stopped at a HLT: in a handler, or where the case landed."""
+    frame = read_frame(register, read)
+    memory = _memory_runs(case, read)
+    if frame is None:
+        registers = tuple(register(name) for name in REGISTERS)
+        return Outcome(registers, register("rflags") & VISIBLE, register("rip") - 1, memory)
+    registers = tuple(frame.rsp if name == "rsp" else register(name) for name in REGISTERS)
+    if frame.vector == 3 and not 0 <= frame.rip - 1 - case.address < len(case.code):
+        return Outcome(registers, frame.flags & VISIBLE, frame.rip - 1, memory)
+    fault = Fault(frame.vector, frame.error, register("cr2") if frame.vector == 14 else 0)
+    return Outcome(registers, frame.flags & VISIBLE, frame.rip, memory, fault)
 
 
 def _memory_runs(case: Case, read: Callable[[int, int], bytes]) -> tuple[tuple[int, bytes], ...]:
