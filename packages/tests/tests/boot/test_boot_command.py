@@ -124,6 +124,18 @@ def test_interrupts_are_traced() -> None:
     assert re.search(r"^ +\d+  vector 32  at 0x", done.stderr, re.MULTILINE)
 
 
+def test_a_trace_can_be_json() -> None:
+    command = [*RINGZERO, "boot", "--trace", "interrupts", "--trace-format", "json"]
+    done = subprocess.run(command, text=True, capture_output=True)
+    events = [json.loads(line) for line in done.stderr.splitlines()]
+    assert {event["event"] for event in events} == {"interrupt"}
+    steps = [event["step"] for event in events]
+    assert steps == sorted(steps)
+    faults = [event for event in events if event["name"] == "#PF"]
+    assert faults
+    assert all(isinstance(event["error"], int) for event in faults)
+
+
 def test_instructions_are_traced() -> None:
     command = [*RINGZERO, "boot", "--trace", "instructions", "--max-steps", "100"]
     done = subprocess.run(command, text=True, capture_output=True)

@@ -40,6 +40,9 @@ def guest_options(command: Command) -> Command:
         click.option(
             "--trace", type=click.Choice(["switches", "interrupts", "instructions"]), help="On stderr."
         ),
+        click.option(
+            "--trace-format", type=click.Choice(["text", "json"]), default="text", show_default=True
+        ),
         click.option("--timer-period", type=COUNT, metavar="N", help="Steps between two timer ticks."),
         click.option("--phase", type=click.IntRange(min=0), metavar="N", help="Steps before the first tick."),
         click.option("--max-steps", type=COUNT, metavar="N", help="Give up at this step."),
@@ -58,6 +61,7 @@ class Options:
     as_json: bool = False
     junit: str | None = None
     trace: str | None = None
+    trace_format: str = "text"
     timer_period: int | None = None
     phase: int | None = None
     max_steps: int | None = None
@@ -112,7 +116,6 @@ def run_guest(
 ) -> int:
     """Run to the verdict, tell it in the form that was asked for, and return the exit status."""
     from ringzero.cli.report import reporter
-    from ringzero.cli.trace import attach
     from ringzero.machine.harness import Harness
 
     report = reporter(options.as_json, sys.stderr if options.serial_on_stdout else sys.stdout)
@@ -130,7 +133,9 @@ def run_guest(
         if options.serial_on_stdout:
             machine.platform.uarts[0].listeners.append(echo)
         if options.trace:
-            attach(harness, options.trace)
+            from ringzero.debug.trace import attach  # structlog is needed for nothing else
+
+            attach(harness, options.trace, options.trace_format)
         report.begin(len(harness.tracker.stages) if harness.tracker else 0)
         try:
             outcome = harness.run()
