@@ -307,8 +307,6 @@ class Assembler:
         """Every symbol with its final value, unsigned; in the order of definition."""
         values: dict[str, int] = {}
         for name, value in self.state.scope.symbols.items():
-            if isinstance(value, Address):
-                value = self.layout.resolve(value)
-            if isinstance(value, int):
-                values[name] = value & (1 << 64) - 1
+            number = value if isinstance(value, int) else self.layout.resolve(value)
+            values[name] = number & (1 << 64) - 1
         return values

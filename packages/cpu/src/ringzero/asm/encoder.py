@@ -229,11 +229,11 @@ class Encoder:
         relative = self.instruction.relative if operand.relative is None else operand.relative
         if operand.relative is None and operand.segment in (4, 5):
             relative = False
-        if self.mode == 32:
-            self.memory = (bytes([5]), value, 4)
-        elif relative and (operand.relative or not isinstance(value, int)):
-            # Unlike nasm, `rel` with a plain number is obeyed: the number is the address.
-            self.rip = True
+        # Unlike nasm, `rel` with a plain number is obeyed: the number is the address. As in nasm, a symbol that is not
+        # known yet is taken for a number, a byte longer: sizes must grow along the same path to the same end.
+        number = isinstance(value, int) and operand.relative is not True
+        self.rip = self.mode == 64 and relative and not number and not isinstance(value, Unknown)
+        if self.rip or self.mode == 32:
             self.memory = (bytes([5]), value, 4)
         else:
             self._check_displacement(value, size)
@@ -338,10 +338,10 @@ class Encoder:
 def _put(
     code: bytearray, fixups: list[Fixup], size: int, value: Value, signed: bool, what: str, modulo: int = 64
 ) -> None:
-    if isinstance(value, Address):
-        fixups.append(Fixup(len(code), size, value, signed, what, modulo))
+    if isinstance(value, Unknown):
         code += bytes(size)
-    elif isinstance(value, Unknown):
+    elif isinstance(value, Address):
+        fixups.append(Fixup(len(code), size, value, signed, what, modulo))
         code += bytes(size)
     else:
         if modulo < 64:

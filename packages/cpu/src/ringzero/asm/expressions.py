@@ -4,7 +4,7 @@ A parsed expression is an int (a constant), or a tuple `(operator, operands…)`
 
     int        a number, signed, wrapped to 64 bits as nasm computes
     Address    a number plus the unknown bases of sections: what a label is until the layout is made
-    UNKNOWN    something that a later line defines; whatever is computed with it is unknown too
+    Unknown    an Address with a part that a later line defines
 
 Precedence and meaning are nasm's: `/` and `%` are unsigned, `//` and `%%` signed, only sums and differences may hold
 an Address. Registers may stand in an effective address only; `parse(..., registers=True)` lets them through as
@@ -29,16 +29,6 @@ MAX_NESTING = 100
 MAX_OPERATORS = 200
 
 
-class Unknown:
-    """The value of what is not defined yet."""
-
-    def __repr__(self) -> str:
-        return "UNKNOWN"
-
-
-UNKNOWN = Unknown()
-
-
 class Address:
     """`offset` plus, for each (base, count) of `terms`, count times the address at which section `base` will lie."""
 
@@ -58,7 +48,15 @@ class Address:
         return f"Address({self.offset:#x}, {self.terms})"
 
 
-Value = int | Address | Unknown
+class Unknown(Address):
+    """Something that a later line defines: a term of base -1, so that the difference of two is a number, as in nasm."""
+
+    __slots__ = ()
+
+
+UNKNOWN = Unknown(0, ((-1, 1),))
+
+Value = int | Address
 
 
 class Scope:
@@ -88,7 +86,7 @@ def evaluate(node: Node, scope: Scope) -> Value:
     operator = node[0]
     if operator == "sym":
         value = scope.symbols.get(node[1], UNKNOWN)
-        if value is UNKNOWN:
+        if isinstance(value, Unknown):
             scope.undefined.add(node[1])
         return value
     if operator == "$":
@@ -101,7 +99,7 @@ def evaluate(node: Node, scope: Scope) -> Value:
             return UNKNOWN
         return evaluate(node[2] if scalar(chosen, "?:") else node[3], scope)
     values = [evaluate(operand, scope) for operand in node[1:]]
-    if UNKNOWN in values:
+    if operator not in ("+", "-", "neg") and any(isinstance(value, Unknown) for value in values):
         return UNKNOWN
     if len(values) == 1:
         return _unary(operator, values[0])
@@ -122,15 +120,13 @@ def scalar(value: Value, what: str) -> int:
 
 def add(left: Value, right: Value, sign: int = 1) -> Value:
     """left + sign * right."""
-    if isinstance(left, int) and isinstance(right, int):
-        return wrap(left + sign * right)
-    if isinstance(left, Address):
+    if isinstance(left, int):
         if isinstance(right, int):
-            return Address(wrap(left.offset + sign * right), left.terms)
-        if sign < 0 and isinstance(right, Address) and left.terms == right.terms:
-            return wrap(left.offset - right.offset)
-    if isinstance(left, Unknown) or isinstance(right, Unknown):
-        return UNKNOWN
+            return wrap(left + sign * right)
+    elif isinstance(right, int):
+        return type(left)(wrap(left.offset + sign * right), left.terms)
+    elif sign < 0 and left.terms == right.terms:
+        return wrap(left.offset - right.offset)
     terms: dict[int, int] = {}
     offset = 0
     for value, count in ((left, 1), (right, sign)):
@@ -141,7 +137,9 @@ def add(left: Value, right: Value, sign: int = 1) -> Value:
             for base, times in value.terms:
                 terms[base] = terms.get(base, 0) + count * times
     kept = tuple(sorted((base, times) for base, times in terms.items() if times))
-    return Address(wrap(offset), kept) if kept else wrap(offset)
+    if not kept:
+        return wrap(offset)
+    return (Unknown if kept[0][0] < 0 else Address)(wrap(offset), kept)
 
 
 def _unary(operator: str, value: Value) -> Value:

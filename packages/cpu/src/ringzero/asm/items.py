@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from ringzero.asm.diagnostics import Location, Mistake
 from ringzero.asm.encoder import Fixup, fits
-from ringzero.asm.expressions import Address, Node, Scope, Unknown, scalar
+from ringzero.asm.expressions import Node, Scope, Unknown, scalar
 from ringzero.asm.instruction import Instruction
 from ringzero.asm.sections import Section
 
@@ -96,10 +96,10 @@ class Data:
                 code += node
                 continue
             value = state.value(node)
-            if isinstance(value, Address):
+            if not isinstance(value, int):
                 fixups.append(Fixup(len(code), self.size, value, False, "data"))
                 value = 0
-            code += number_bytes(0 if isinstance(value, Unknown) else value, self.size)
+            code += number_bytes(value, self.size)
         return bytes(code), fixups
 
 
