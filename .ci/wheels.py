@@ -18,7 +18,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("cpu", "kernel", "tests")
 LEFT_OUT = shutil.ignore_patterns("build", "dist", "*.egg-info", "__pycache__", "*.so", "*.pyd")
-FLAGS = ("CFLAGS", "LDFLAGS", "CC", "RINGZERO_PURE")
+FLAGS = ("CFLAGS", "LDFLAGS", "CC", "RINGZERO_CFLAGS", "RINGZERO_PURE")
 
 
 def digest(tree: Path) -> str:

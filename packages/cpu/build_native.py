@@ -62,9 +62,10 @@ def declarations(paths: list[Path]) -> str:
 
 
 def compiler_flags() -> list[str]:
+    """Ours, then those of RINGZERO_CFLAGS: the last word, which distutils does not give to CFLAGS."""
     if sys.platform == "win32":
         return ["/O2", "/std:c11"]
-    return ["-O2", "-std=gnu11", "-fvisibility=hidden"]
+    return ["-O2", "-std=gnu11", "-fvisibility=hidden", *os.environ.get("RINGZERO_CFLAGS", "").split()]
 
 
 def make_ffi(absolute: bool = False) -> FFI:
