@@ -80,10 +80,6 @@ CASES = (
     ("section .a align=3", "align=3 is not a power of two"),
     ("section .a start=1 follows=.b", "exclude each other"),
     ("section .a follows=.b\nnop", "follows .b, which has no place"),
-    (
-        "section .a follows=.text\nsection .b follows=.text",
-        ".b and .a both follow .text; let one follow the other",
-    ),
     ("section .a vfollows=.b\nnop", "vfollows .b, which is not there"),
     ("section .a nobits align=8 vstart=8\nresb 1", "mixes real and virtual attributes"),
     ("section .a start=0\nnop\nsection .b start=0\nnop", "overlaps section .a"),

@@ -106,6 +106,9 @@ class State:
     def define(self, name: str, value: Value) -> None:
         """Give a symbol its value of this pass."""
         symbols = self.scope.symbols
+        value = (
+            UNKNOWN if isinstance(value, Unknown) else value
+        )  # no sum of unknowns that grows from pass to pass
         if symbols.get(name, UNKNOWN) != value:
             self.changed = True
             symbols[name] = value
