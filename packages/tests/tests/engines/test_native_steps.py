@@ -170,19 +170,30 @@ def test_single_steps_equal_one_run() -> None:
     assert look(whole) == look(single)
 
 
-def test_no_steps() -> None:
+@pytest.mark.parametrize("name", ["native", "python"])
+def test_no_steps(name: str) -> None:
     """With nothing left a run does nothing: no fetch, no miss."""
-    rig = Rig()
+    rig = Rig(name)
     rig.state["rip"], rig.state["left"] = 0x1000, 0
     assert rig.engine.run() == Leave.BUDGET
     assert (rig.state["rip"], rig.state["left"]) == (0x1000, 0)
 
 
-def test_a_stop_before_a_new_page_fetches_nothing() -> None:
-    rig = Rig()
-    rig.add(0x1000, [("nop",)], [("jump",)], target=0x7FFF_0000)
-    assert rig.go(2, 0x1000) is Leave.BUDGET
-    assert (rig.state["rip"], rig.state["left"]) == (0x7FFF_0000, 0)
+@pytest.mark.parametrize("name", ["native", "python"])
+def test_a_stop_before_a_new_page_fetches_nothing(name: str) -> None:
+    """Neither a fault nor an accessed bit comes from an instruction that has no step to run in."""
+    rig = Rig(name)
+    for level in (0x2000, 0x3000, 0x4000):
+        rig.memory.write(level, (level + 0x1000 | 7).to_bytes(8, "little"))
+    rig.memory.write(0x5008, (0x1007).to_bytes(8, "little") + bytes(8) + (0x6007).to_bytes(8, "little"))
+    rig.paging(0x2000)
+    for target, entry in ((0x2000, 0), (0x3000, 0x6007)):
+        rig.engine.flush_blocks()
+        rig.add(0x1000, [("nop",)], [("jump",)], target=target)
+        assert rig.go(2, 0x1000) is Leave.BUDGET
+        assert (rig.state["rip"], rig.state["left"]) == (target, 0)
+        assert rig.memory.read(0x5000 + (target >> 9), 8) == entry.to_bytes(8, "little")
+        assert rig.go(1) is (Leave.MISS if entry else Leave.FAULT)
 
 
 def test_one_step_an_iteration() -> None:

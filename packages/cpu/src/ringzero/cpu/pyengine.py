@@ -133,13 +133,14 @@ class PythonEngine:
         """Run until `left` is used up or something else must be done; see `exits.Leave`."""
         self._enter()
         try:
-            while True:
+            while self.R[LEFT]:  # with nothing left, nothing is fetched: no fault, no accessed bit
                 entry = self._entry()
                 if entry is None:
                     return Leave.MISS
                 reason = self._block(*entry)
                 if reason is not None:
                     return reason
+            return Leave.BUDGET
         except GuestFault as fault:  # of the fetch
             return self._faulted(fault)
         finally:
