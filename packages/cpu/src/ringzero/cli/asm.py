@@ -46,6 +46,8 @@ def asm(
         defines=dict(definition(text) for text in defines),
         include=[Path(directory) for directory in include],
     )
+    for warning in made.warnings:
+        click.echo(warning, err=True)
     put(out, made.binary)
     if listing is not None:
         put(listing, made.listing.encode())
