@@ -49,7 +49,11 @@ def assemble_kernel(layout: int = 0, defines: Mapping[str, str] | None = None) -
     if layout not in LAYOUTS:
         raise UsageError(f"layout {layout} is not between {LAYOUTS[0]} and {LAYOUTS[-1]}")
     return assemble(
-        MAIN_SOURCE, format="elf64", defines={**(defines or {}), "LAYOUT": str(layout)}, include=[SOURCES]
+        MAIN_SOURCE,
+        format="elf64",
+        defines={**(defines or {}), "LAYOUT": str(layout)},
+        include=[SOURCES],
+        name=f"{SOURCES.name}/{MAIN_SOURCE.name}",  # in line tables and messages: relative to this package
     )
 
 
