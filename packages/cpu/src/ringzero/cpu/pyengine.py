@@ -7,6 +7,7 @@ the functions (`pyfunctions`) are made from the effects in `uops`.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from ringzero.cpu import effects, flags
@@ -36,6 +37,10 @@ class _Leaving(Exception):
         self.reason, self.address, self.length = reason, address, length
 
 
+class _Alone(Exception):
+    """An effect is about to store into a page table: its instruction must end the block, for code may move."""
+
+
 class PythonEngine:
     """Runs blocks on `state` and `memory`. See `native.NativeEngine` for the same in C."""
 
@@ -53,6 +58,7 @@ class PythonEngine:
         self.writable: tuple[dict[int, int], dict[int, int]] = ({}, {})
         self.user = 0
         self.linear = 0
+        self.alone = False  # what runs is the last instruction before a fresh look-up, or a microprogram
         self.bus: Any = None  # set while one instruction runs that may reach beyond RAM
         self.on_code_write: Callable[[int, int], None] | None = None
         self.functions = bind(self)
@@ -161,12 +167,14 @@ class PythonEngine:
         rip = self.R[RIP]
         try:
             self.R[LEFT] = block.count
+            self.alone = True
             reason = self._block(block, self.compile(block))
             assert reason is not None, "a microprogram must end with stop"
             if reason is not Leave.STOP:
                 self.R[RIP] = rip
             return reason
         finally:
+            self.alone = False
             self.R[LEFT] = left
             self._exit()
 
@@ -213,8 +221,29 @@ class PythonEngine:
         count, left = block.count, R[LEFT]
         limit = count if left >= count else left
         R[LEFT] = left - limit
-        at = 0
-        op = ops[0]
+        return self._run(block, ops, 0, limit)
+
+    def _by_itself(self, block: Block, ops: list[Op], index: int) -> Leave | None:
+        """Run instruction `index`, which stores into a page table, then see where its code lies now.
+
+        The code's pages are walked at once, so that accessed bits do not hang on where blocks and stops fall.
+        """
+        self.R[LEFT] -= 1
+        self.alone = True
+        try:
+            reason = self._run(block, ops, next(at for at, op in enumerate(ops) if op[6] == index), index + 1)
+        finally:
+            self.alone = False
+        pages = [block.linear] if block.physical2 == NO_PAGE else [block.linear, (block.linear | 0xFFF) + 1]
+        with suppress(GuestFault):  # the next fetch finds it again
+            for page in pages:
+                self._walk(page, FETCH)
+        return None if reason is Leave.BUDGET else reason
+
+    def _run(self, block: Block, ops: list[Op], at: int, limit: int) -> Leave | None:
+        """Run µops from `at` on, up to instruction `limit`, whose steps have been charged."""
+        R = self.R
+        op = ops[at]
         try:
             while True:
                 op = ops[at]
@@ -230,6 +259,9 @@ class PythonEngine:
         except GuestFault as fault:
             self._unwind(block, op[6], limit)
             return self._faulted(fault)
+        except _Alone:
+            self._unwind(block, op[6], limit)
+            return self._by_itself(block, ops, op[6])
         except _Leaving as leaving:
             self._unwind(block, op[6], limit)
             R[SLOT["fault_address"]], R[SLOT["fault_error"]] = leaving.address, leaving.length
@@ -330,7 +362,11 @@ class PythonEngine:
         """Leave before a store into translated code; with `on_code_write` drop those blocks and go on."""
         for physical, size in parts:
             page = physical >> 12
-            if page >= self.memory.pages or not self.memory.page_flags[page] & CODE:
+            if page >= self.memory.pages:
+                continue
+            if self.memory.page_flags[page] & TABLE and not self.alone:
+                raise _Alone
+            if not self.memory.page_flags[page] & CODE:
                 continue
             if self.on_code_write:
                 self.on_code_write(physical, size)
