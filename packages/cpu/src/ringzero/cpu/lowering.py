@@ -15,6 +15,7 @@ from ringzero.isa import record as R
 from ringzero.isa.decode import decode as decode_in_python
 from ringzero.isa.names import GP, UD
 from ringzero.isa.operands import operands_of
+from ringzero.isa.privilege import refuse
 
 LIMIT = 64  # instructions in a block at most
 CHUNK = 6  # instructions decoded at a time
@@ -89,7 +90,7 @@ class Lowerer:
         form = FORMS[record[R.FORM]]
         b.begin(record, form, rip, index)
         if form.cpl < b.cpl:
-            b.fault(GP)
+            refuse(b, form.mnemonic)
         else:
             LOWERINGS[form.mnemonic](b, *operands_of(record))
 

@@ -85,14 +85,14 @@ def fetch(cpu: Cpu, selector: int, size: int = 8, external: int = 0) -> Descript
 def accessible(cpu: Cpu, found: Descriptor) -> Descriptor:
     """The same descriptor; faults as setting its accessed bit would."""
     if not found.attr & 1:
-        cpu.probe_store(found.address + 5, 1, system=True)
+        cpu.probe_store(found.address + 4, 4, system=True)
     return found
 
 
 def put(cpu: Cpu, name: str, selector: int, descriptor: Descriptor) -> None:
     """Fill a segment register, and set the descriptor's accessed bit."""
     if descriptor.attr & CODE_OR_DATA and not descriptor.attr & 1:
-        cpu.store(descriptor.address + 5, 1, descriptor.word >> 40 & 0xFF | 1, system=True)
+        cpu.store(descriptor.address + 4, 4, descriptor.word >> 32 | 1 << 8, system=True)
     words = cpu.words
     words[SLOT[f"{name}_selector"]] = selector
     words[SLOT[f"{name}_base"]] = descriptor.base
@@ -336,7 +336,7 @@ def interrupt_return(cpu: Cpu, size: int) -> None:
     if cpl <= cpu.words[SLOT["rflags"]] >> 12 & 3:
         mask |= F.IF
     if cpl == 0:
-        mask |= F.IOPL
+        mask |= F.IOPL | ((F.VIF | F.VIP) if size > 2 else 0)
     if selector & 3 == cpl and not cpu.long_code:
         _check_target(cpu, found, offset)
         set_stack(cpu, stack_pointer(cpu) + 3 * size)
@@ -378,7 +378,7 @@ def load_task(cpu: Cpu, slot: int) -> None:
     if not selector & 0xFFFC:
         raise GuestFault(GP, 0)
     found = _system_segment(cpu, selector, (9,))
-    cpu.store(found.address + 5, 1, found.word >> 40 & 0xFF | 2, system=True)
+    cpu.store(found.address + 4, 4, found.word >> 32 | 1 << 9, system=True)
     put(cpu, "tr", selector, found)
     cpu.words[SLOT["tr_attr"]] = found.attr | 2
 

@@ -20,6 +20,7 @@ from ringzero.isa.names import (
     FLAG_VM,
     FLAGS_IOPL,
     FLAGS_USER,
+    FLAGS_VIRTUAL,
     GP,
     NP,
     R11,
@@ -56,7 +57,7 @@ def descriptor(b: Builder, selector: int, error: int, vector: int = GP) -> tuple
 def mark_accessed(b: Builder, word: int, address: int) -> None:
     """Set the descriptor's accessed bit in its table if it is clear (SDM 3A 3.4.5.1)."""
     with b.unless(b.field(word, 40, 1)):
-        b.store_system(address, 1, b.either(b.field(word, 40, 8), b.const(1)), offset=5)
+        b.store_system(address, 4, b.either(b.field(word, 32, 32), b.const(1 << 8)), offset=4)
 
 
 def attr_of(b: Builder, word: int) -> int:
@@ -154,8 +155,8 @@ def _push_frame(b: Builder, top: int, code: int, code_address: int) -> None:
     bottom = b.minus(top, b.left(b.get("int_has_error"), b.const(3)))
     first, last = b.minus(top, b.const(8)), b.minus(bottom, b.const(40))
     b.fault_if(b.either(b.noncanonical(first), b.noncanonical(last)), STACK_FAULT, b.get("int_external"))
-    b.load_system(last, 8, write=True)
     b.load_system(first, 8, write=True)
+    b.load_system(last, 8, write=True)
     mark_accessed(b, code, code_address)
     for offset, value in (
         (-8, b.get("ss_selector")), (-16, RSP), (-24, b.either(b.flags(), b.get("int_flags"))),
@@ -200,7 +201,7 @@ def iretq(b: Builder) -> None:
     b.set("rsp", rsp)
     mask = FLAGS_USER | FLAG_RF
     if b.cpl == 0:
-        b.set_flags(flags, b.const(mask | FLAG_IF | FLAGS_IOPL))
+        b.set_flags(flags, b.const(mask | FLAG_IF | FLAGS_IOPL | FLAGS_VIRTUAL))
     else:
         b.set_flags(flags, b.select(b.io_forbidden(), b.const(mask), b.const(mask | FLAG_IF)))
     b.set("nmi_blocked", b.const(0))
@@ -240,7 +241,7 @@ def _returned_stack(b: Builder, selector: int, rpl: int, long: int) -> tuple[int
 def _mark_both(b: Builder, code: int, code_address: int, stack: int, stack_address: int) -> None:
     """Set both accessed bits; that of the stack faults, if it does, before that of the code segment is written."""
     with b.unless(b.field(stack, 40, 1)):
-        b.load_system(stack_address, 1, offset=5, write=True)
+        b.load_system(stack_address, 4, offset=4, write=True)
     mark_accessed(b, code, code_address)
     mark_accessed(b, stack, stack_address)
 
@@ -265,6 +266,13 @@ def _drop_if_inner(b: Builder, segment: str, cpl: int) -> None:
         with b.when(b.bits(inner, b.negate(conforming_code))):
             b.set(f"{segment}_selector", b.const(0))
             b.set(f"{segment}_attr", b.const(0))
+
+
+def refuse(b: Builder, mnemonic: str) -> None:
+    """A privileged instruction at an outer level: #GP(0); SYSRET looks at EFER.SCE first (SDM 2B, SYSRET)."""
+    if mnemonic.startswith("sysret"):
+        b.fault_if(b.negate(b.bits(b.get("efer"), b.const(1))), UD)
+    b.fault(GP)
 
 
 def syscall(b: Builder) -> None:
