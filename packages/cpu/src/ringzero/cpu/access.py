@@ -8,7 +8,7 @@ from ringzero.cpu.state import FIRST_TEMP, SEGMENTS, SLOT
 from ringzero.cpu.uops import NUMBER, STACK, UOPS
 from ringzero.cpu.words import Words
 from ringzero.isa import record as R
-from ringzero.isa.names import CS, DS, FS, GP, GS, RSP, SS
+from ringzero.isa.names import CS, DS, FS, GP, GS, RSP, SS, STACK_FAULT
 from ringzero.isa.operands import NO_REGISTER, NO_SEGMENT, RIP, Imm, Mem, Operand, Reg, SReg
 
 
@@ -132,8 +132,18 @@ class Access(Words):
         elif self.long and seg in (FS, GS):
             linear = self.plus(effective, SLOT[f"{SEGMENTS[seg]}_base"])
         if self.mode & M.ALIGN and size in (2, 4, 8):
+            self._require_canonical(linear, size, STACK_FAULT if seg == SS else GP)
             self.emit("aligned", a=linear, imm=size - 1)
         return linear
+
+    def _require_canonical(self, linear: int, size: int, vector: int) -> None:
+        """What the access would find by itself, but only behind #AC, which comes last (SDM 3A, table 6-2)."""
+        if not self.long:
+            return
+        with self.scratch():
+            last = self.plus(linear, K(size - 1))
+            outside = self.either(self.noncanonical(linear), self.noncanonical(last))
+            self.emit("faultif", a=outside, imm=vector)
 
     def load(self, effective: int, seg: int, size: int, write: bool = False) -> int:
         """`size` bytes at seg:effective; with `write` as if they were also written."""

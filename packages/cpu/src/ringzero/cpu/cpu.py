@@ -29,7 +29,7 @@ from ringzero.cpu.mode import mode_word
 from ringzero.cpu.state import ARCHITECTURAL, SEGMENTS, SLOT, State
 from ringzero.cpu.system import HANDLERS
 from ringzero.isa import privilege
-from ringzero.isa.names import BP, DB, NMI, OF
+from ringzero.isa.names import AC, BP, DB, NMI, OF
 
 if TYPE_CHECKING:
     from ringzero.cpu.pyengine import PythonEngine
@@ -252,6 +252,8 @@ class Cpu:
             access |= IMPLICIT
         elif self.words[CPL] == 3:
             access |= USER
+        if not system and self.words[MODE] & M.ALIGN and size in (2, 4, 8) and linear & size - 1:
+            raise GuestFault(AC)
         pieces = []
         while size:
             if (linear + 0x8000_0000_0000) >> 48 & 0xFFFF:
