@@ -49,7 +49,8 @@ class PythonEngine:
     def __init__(self, state: State, memory: Memory) -> None:
         self.state, self.memory = state, memory
         self.walker = Walker(memory)
-        self.walker.on_table = lambda page: self.protect()  # type: ignore[method-assign]
+        self.walker.on_table = self._table  # type: ignore[method-assign]
+        self.tables: list[int] = []
         self.R: list[int] = state.unpack()
         self.blocks: dict[tuple[int, int, int], tuple[Block, list[Op]]] = {}
         self.pages: dict[int, set[tuple[int, int, int]]] = {}
@@ -66,9 +67,17 @@ class PythonEngine:
     # --- translations and blocks -------------------------------------------------------------------------------------
 
     def flush_translations(self) -> None:
-        """Forget every cached translation: a page table, CR3 or a paging bit changed."""
+        """Forget every cached translation, and with them which pages were tables: CR3, a table or the like changed."""
         for cache in (*self.readable, *self.writable, self.entries):
             cache.clear()
+        for page in self.tables:
+            self.memory.page_flags[page] &= ~TABLE
+        self.tables.clear()
+
+    def _table(self, page: int) -> None:
+        """A walk has read entries from this page for the first time since the last flush."""
+        self.tables.append(page)
+        self.protect()
 
     def protect(self) -> None:
         """Forget cached permission to write: some page's flags were set."""
@@ -385,7 +394,7 @@ class PythonEngine:
             return
         page = physical >> 12
         marks = self.memory.page_flags[page]
-        self.memory.page_flags[page] = marks & ~CLEAN
+        self.memory.page_flags[page] = marks & ~(CLEAN | TABLE)
         self.memory.ram[physical : physical + size] = content
         if marks & TABLE:
             self.flush_translations()
