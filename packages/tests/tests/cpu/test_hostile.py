@@ -7,7 +7,7 @@ import pytest
 from ringzero import Machine, assemble
 from ringzero.machine.stop import StopReason
 
-LIMIT = 20_000
+LIMIT = 6_000
 CODE = 0x10000
 
 #: An IDT at 0x8000 whose gates all lead to `handler`, as `Machine.flat` starts: no IDT at all.
@@ -42,7 +42,9 @@ GUESTS = [
     ("exhausts its stack", IDT + "again: push rax\njmp again\nhandler: hlt", SHUTDOWN),
     ("calls itself for ever", "again: call again", SHUTDOWN),
     ("writes where nothing is", "mov rax, 0x7fffffff0000\nmov [rax], rax", SHUTDOWN),
-    ("writes beyond memory", "mov dword [0x3008], 0xc0000083\nmov [0x200000], rax\nmov rbx, [0x200000]\ncli\nhlt", HALTED),
+    ("writes beyond memory", (
+        "mov dword [0x3008], 0xc0000083\nmov [0x200000], rax\nmov rbx, [0x200000]\ncli\nhlt"
+    ), HALTED),
     ("spins", "cli\njmp $", LIMITED),
     ("spins with loop", "mov rcx, -1\nloop $", LIMITED),
     ("stores for 2^40", "mov rcx, 1<<40\nmov edi, 0x100000\nrep stosb", LIMITED),
@@ -61,33 +63,50 @@ GUESTS = [
     ("tables in circles", "mov qword [0x1000], 0x1003\nmov rax, cr3\nmov cr3, rax", SHUTDOWN),
     ("all tables ones", "mov edi, 0x1000\nmov ecx, 512\nmov rax, -1\nrep stosq", SHUTDOWN),
     ("maps its own tables away", "mov qword [0x3000], 0\nnop\nnop", SHUTDOWN),
-    ("gdt beyond memory", "mov dword [0x3008], 0xc0000083\nmov dword [0x7f02], 0x200000\nmov word [0x7f00], 63\n"
-     "lgdt [0x7f00]\nmov eax, 0x18\nmov ds, eax\ncli\nhlt", HALTED),
-    ("gdt not mapped", "mov rax, 0x700000000000\nmov [0x7f02], rax\nmov word [0x7f00], 63\nlgdt [0x7f00]\n"
-     "mov eax, 0x18\nmov ds, eax", SHUTDOWN),
-    ("idt beyond memory", "mov dword [0x3008], 0xc0000083\nmov dword [0x7f02], 0x200000\nmov word [0x7f00], -1\n"
-     "lidt [0x7f00]\nint3", SHUTDOWN),
-    ("idt not mapped", "mov rax, 0x700000000000\nmov [0x7f02], rax\nmov word [0x7f00], -1\nlidt [0x7f00]\nint3", SHUTDOWN),
-    ("stack beyond memory", IDT + "mov dword [0x3008], 0xc0000083\nmov esp, 0x200100\nint3\nhandler: cli\nhlt", HALTED),
-    ("tss beyond memory", IDT + "mov byte [0x8000+6*16+4], 1\nmov rax, 0x2000893f30000067\nmov [0x530], rax\n"
-     "mov qword [0x538], 0x7fff\nmov word [0x7f00], 63\nmov dword [0x7f02], 0x500\nmov dword [0x7f06], 0\n"
-     "lgdt [0x7f00]\nmov eax, 0x30\nltr ax\nud2\nhandler: hlt", HALTED),
+    ("gdt beyond memory", (
+        "mov dword [0x3008], 0xc0000083\nmov dword [0x7f02], 0x200000\nmov word [0x7f00], 63\n"
+        "lgdt [0x7f00]\nmov eax, 0x18\nmov ds, eax\ncli\nhlt"
+    ), HALTED),
+    ("gdt not mapped", (
+        "mov rax, 0x700000000000\nmov [0x7f02], rax\nmov word [0x7f00], 63\nlgdt [0x7f00]\n"
+        "mov eax, 0x18\nmov ds, eax"
+    ), SHUTDOWN),
+    ("idt beyond memory", (
+        "mov dword [0x3008], 0xc0000083\nmov dword [0x7f02], 0x200000\nmov word [0x7f00], -1\n"
+        "lidt [0x7f00]\nint3"
+    ), SHUTDOWN),
+    ("idt not mapped", (
+        "mov rax, 0x700000000000\nmov [0x7f02], rax\nmov word [0x7f00], -1\nlidt [0x7f00]\nint3"
+    ), SHUTDOWN),
+    ("stack beyond memory", IDT + (
+        "mov dword [0x3008], 0xc0000083\nmov esp, 0x200100\nint3\nhandler: cli\nhlt"
+    ), HALTED),
+    ("tss beyond memory", IDT + (
+        "mov byte [0x8000+6*16+4], 1\nmov rax, 0x2000893f30000067\nmov [0x530], rax\n"
+        "mov qword [0x538], 0x7fff\nmov word [0x7f00], 63\nmov dword [0x7f02], 0x500\n"
+        "mov dword [0x7f06], 0\nlgdt [0x7f00]\nmov eax, 0x30\nltr ax\nud2\nhandler: hlt"
+    ), HALTED),
     ("no tss for its ist", IDT + "mov byte [0x8000+6*16+4], 1\nud2\nhandler: cli\nhlt", HALTED),
     ("changes its next instruction", "mov byte [next], 0xf4\ncli\nnext: nop\njmp $", HALTED),
     ("changes the instruction that runs", "mov edi, $+10\nmov al, 0xf4\ncli\nstosb\nnop\njmp $", HALTED),
     ("rewrites itself for ever", "again: inc dword [data]\njmp there\ndata: dd 0\nthere: jmp again", LIMITED),
-    ("runs over the end of a page into nothing", "mov qword [0x3008], 0\nmov word [0x1ffffe], 0x9090\nmov eax, 0x1ffffe\n"
-     "jmp rax", SHUTDOWN),
-    ("an instruction half in nothing", "mov qword [0x3008], 0\nmov word [0x1ffffe], 0xb848\nmov eax, 0x1ffffe\njmp rax", SHUTDOWN),
+    ("runs over the end of a page into nothing", (
+        "mov qword [0x3008], 0\nmov word [0x1ffffe], 0x9090\nmov eax, 0x1ffffe\njmp rax"
+    ), SHUTDOWN),
+    ("an instruction half in nothing", (
+        "mov qword [0x3008], 0\nmov word [0x1ffffe], 0xb848\nmov eax, 0x1ffffe\njmp rax"
+    ), SHUTDOWN),
     ("its stack is its code", IDT + "mov esp, next+8\nint3\nnext: hlt\nhandler: cli\nhlt", HALTED),
     ("cr0 of nothing", "xor eax, eax\nmov cr0, rax", SHUTDOWN),
     ("cr4 of ones", "mov rax, -1\nmov cr4, rax", SHUTDOWN),
     ("efer of ones", "mov ecx, 0xc0000080\nmov eax, -1\nmov edx, eax\nwrmsr", SHUTDOWN),
     ("unknown msr", "mov ecx, 0xdeadbeef\nwrmsr", SHUTDOWN),
     ("a hardware breakpoint", "mov eax, 0x401\nmov dr7, rax", UNSUPPORTED),
-    ("interrupts without a handler", "lidt [zero]\nmov al, 0x11\nout 0x20, al\nmov al, 0x20\n"
-     "out 0x21, al\nmov al, 4\nout 0x21, al\nmov al, 1\nout 0x21, al\nmov al, 0xfe\nout 0x21, al\nmov al, 0x34\n"
-     "out 0x43, al\nmov al, 16\nout 0x40, al\nxor eax, eax\nout 0x40, al\nsti\njmp $\nzero: times 10 db 0", SHUTDOWN),
+    ("interrupts without a handler", (
+        "lidt [zero]\nmov al, 0x11\nout 0x20, al\nmov al, 0x20\nout 0x21, al\nmov al, 4\nout 0x21, al\n"
+        "mov al, 1\nout 0x21, al\nmov al, 0xfe\nout 0x21, al\nmov al, 0x34\nout 0x43, al\nmov al, 16\n"
+        "out 0x40, al\nxor eax, eax\nout 0x40, al\nsti\njmp $\nzero: times 10 db 0"
+    ), SHUTDOWN),
 ]  # fmt: skip
 
 # the same for 32-bit protected mode without paging
