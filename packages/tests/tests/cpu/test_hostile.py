@@ -7,7 +7,7 @@ import pytest
 from ringzero import Machine, assemble
 from ringzero.machine.stop import StopReason
 
-LIMIT = 6_000
+LIMIT = 9_000
 CODE = 0x10000
 
 #: An IDT at 0x8000 whose gates all lead to `handler`, as `Machine.flat` starts: no IDT at all.
@@ -39,7 +39,7 @@ GUESTS = [
     ("runs where only devices are", "mov dword [0x3008], 0xc0000083\nmov eax, 0x200000\njmp rax", SHUTDOWN),
     ("triple fault", "lidt [zero]\nint3\nzero: times 10 db 0", SHUTDOWN),
     ("no gate for its fault", "ud2", SHUTDOWN),
-    ("exhausts its stack", IDT + "again: push rax\njmp again\nhandler: hlt", SHUTDOWN),
+    ("exhausts its stack", IDT + "again: times 8 push rax\njmp again\nhandler: hlt", SHUTDOWN),
     ("calls itself for ever", "again: call again", SHUTDOWN),
     ("writes where nothing is", "mov rax, 0x7fffffff0000\nmov [rax], rax", SHUTDOWN),
     ("writes beyond memory", (
