@@ -309,6 +309,8 @@ def write_msr(cpu: Cpu) -> None:
     if number in _PLAIN_MSRS:
         if number in (0xC000_0084, 0xC000_0103) and value >> 32:
             raise GuestFault(GP)
+        if number == 0x174:
+            value &= M32  # SDM 4, table 2-2: writes of bits 63:32 are ignored
         words[SLOT[_PLAIN_MSRS[number]]] = value
     elif number in _ADDRESS_MSRS:
         if not segments.is_canonical(value):
