@@ -312,12 +312,19 @@ def _immediate(token: str, draft: Draft, length: int) -> bytes:
     if token in draft.immediates:
         value = draft.immediates[token]
     elif token == "moffs":
-        value = draft.draws.target(draft.operand_size, draft.bits)
+        value = _offset(draft)
     elif token in _RELATIVE:
         value = _relative(draft, size, length)
     else:
         value = draft.draws.immediate(size)
     return (value & (1 << 8 * size) - 1).to_bytes(size, "little")
+
+
+def _offset(draft: Draft) -> int:
+    base = _segment_base(draft)
+    if base:  # see solve_memory
+        return draft.draws.inside(draft.operand_size) - base
+    return draft.draws.target(draft.operand_size, draft.bits)
 
 
 def _relative(draft: Draft, size: int, length: int) -> int:

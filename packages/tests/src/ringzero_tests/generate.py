@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from ringzero.isa import record as R
 from ringzero.isa.decode import decode
 from ringzero.isa.form import Form
-from ringzero_tests.case import ARITHMETIC, CODE_END, DATA, DATA_END, DF, PAGE, START, Case
+from ringzero_tests.case import AC, ARITHMETIC, CODE_END, DATA, DATA_END, DF, PAGE, START, Case
 from ringzero_tests.draws import Draws
 from ringzero_tests.encode import (
     Draft,
@@ -52,7 +52,7 @@ def case_for(form: Form, bits: int, seed: int, shaper: Shaper | None = None) -> 
 
 def _attempt(form: Form, bits: int, draws: Draws, shaper: Shaper | None) -> Case | None:
     draft = Draft(form, bits, draws, _registers(draws, bits))
-    draft.flags = draws.bits(12) & ARITHMETIC | DF * draws.chance(6)
+    draft.flags = draws.bits(12) & ARITHMETIC | DF * draws.chance(6) | AC * draws.chance(12)
     draft.address = _address(draws)
     if not choose_sizes(draft):
         return None

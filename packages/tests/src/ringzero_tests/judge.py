@@ -58,6 +58,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("mnemonics", nargs="*", help="only these")
     parser.add_argument("--engine", default="python", choices=engines.ENGINES)
     parser.add_argument("--cases", type=int, default=32, help="cases a row (default %(default)s)")
+    parser.add_argument("--first", type=int, default=0, help="first seed")
     parser.add_argument("--bits", type=int, choices=(32, 64))
     parser.add_argument("--show", type=int, default=2, help="cases to show of a row that differs")
     parser.add_argument("-v", action="store_true", help="whole cases")
@@ -71,7 +72,7 @@ def main(arguments: list[str] | None = None) -> int:
                 bits,
             ):
                 continue
-            cases = [case for case in cases_of_row(form, bits, options.cases) if case]
+            cases = [case for case in cases_of_row(form, bits, options.cases, options.first) if case]
             wrong = list(wrong_cases(form, cases, judge.run_many(cases), runner))
             total, rows, failing = total + len(cases), rows + 1, failing + bool(wrong)
             if wrong:

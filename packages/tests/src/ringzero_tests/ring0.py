@@ -135,6 +135,10 @@ def disputed(form: Form, wanted: SystemCase, record: RecordTuple) -> str | None:
         return "Bochs raises #UD; REX.R is ignored for segment registers (SDM 2A 2.2.1.2), and silicon ignores it"
     if form.mnemonic == "iretd":
         return "Bochs keeps SS:RSP at the same level; 64-bit code always pops it (SDM 2A, IRET), and silicon does"
+    if form.mnemonic == "iretq" and _null_stack_of_other_level(case):
+        return (
+            "Bochs takes a null SS of any RPL; it must be the new CPL (SDM 2A, IRET, 64-bit mode exceptions)"
+        )
     if form.mnemonic == "pop" and DATA_END - 8 < case.registers[4] < DATA_END:
         return "Bochs reads two bytes; silicon reads a whole slot"
     if form.mnemonic in ("rdmsr", "wrmsr"):
@@ -146,6 +150,12 @@ def disputed(form: Form, wanted: SystemCase, record: RecordTuple) -> str | None:
     if form.mnemonic == "sysret":
         return "compatibility mode may keep or drop the upper half of RSP (SDM 1 3.4.1.1)"
     return None
+
+
+def _null_stack_of_other_level(case: Case) -> bool:
+    popped = dict(case.memory).get(case.registers[4], b"")
+    code, stack = popped[8:10], popped[32:34]
+    return len(stack) == 2 and stack[1] == 0 and stack[0] < 4 and stack[0] & 3 != code[0] & 3
 
 
 # --- outcomes --------------------------------------------------------------------------------------------------------

@@ -51,8 +51,11 @@ def _agreed(form: Form, case: Case | None) -> Case | None:
     if case is None:
         return None
     record = decode(case.code, case.bits, limit=1)
-    if record and record[0][0] == form.number and vendors_differ(form, record[0], case.bits):
+    whole = bool(record) and record[0][0] == form.number
+    if whole and vendors_differ(form, record[0], case.bits):
         return None
+    if not whole and form.mnemonic == "ud1":
+        return None  # AMD raises #UD before it fetches the ModRM byte
     return case
 
 
