@@ -15,7 +15,7 @@ from ringzero_tests.case import Case
 from ringzero_tests.judged import why_not_silicon
 from ringzero_tests.vectors import RowVectors, cases_of_row, digest_of, row_name, save
 
-CASES_A_ROW = 40
+CASES_A_ROW = 100
 
 
 def judged_rows() -> list[tuple[Form, int]]:
