@@ -28,7 +28,10 @@ def main() -> int:
     environment["ASAN_OPTIONS"] = "detect_leaks=0:abort_on_error=1:allocator_may_return_null=1"
     environment["UBSAN_OPTIONS"] = "print_stacktrace=1:halt_on_error=1"
     environment["PYTHONMALLOC"] = "malloc"
-    boots = [["-m", "ringzero", "boot", "--config", name] for name in ("boot-stages", "kthread-stress", "workqueue")]
+    boots = [
+        ["-m", "ringzero", "boot", "--config", name]
+        for name in ("boot-stages", "kthread-stress", "workqueue")
+    ]
     suite = ["-m", "pytest", "-n", "2", "-m", "not slow and not matrix", *(sys.argv[1:] or ROOMS)]
     for command in (*boots, suite):
         status = subprocess.run([sys.executable, *command], env=environment).returncode

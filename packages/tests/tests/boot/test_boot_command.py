@@ -188,26 +188,3 @@ def test_ctrl_c_tells_what_was_learned(tmp_path: Path) -> None:
     assert process.returncode == 130
     assert out.splitlines()[-1].startswith("interrupted: ")
     assert "back-trace:" in out
-
-
-def test_the_cache_is_harmless(tmp_path: Path) -> None:
-    """A corrupt image in the cache is not used; a cache that cannot be written is none."""
-    command = [*RINGZERO, "boot", "--max-steps", "10", "--json"]
-
-    def digest(cache: Path) -> str:
-        environment = {**os.environ, "XDG_CACHE_HOME": str(cache)}
-        done = subprocess.run(command, text=True, capture_output=True, env=environment)
-        assert (done.returncode, done.stderr) == (1, "")
-        image: str = json.loads(done.stdout)["image"]
-        return image
-
-    first = digest(tmp_path / "cache")
-    (file,) = (tmp_path / "cache" / "ringzero").iterdir()
-    whole = file.read_bytes()
-    file.write_bytes(whole[:-1] + bytes((whole[-1] ^ 1,)))
-    assert digest(tmp_path / "cache") == first
-    assert file.read_bytes() == whole
-    file.write_bytes(whole[:100])
-    assert digest(tmp_path / "cache") == first
-    (tmp_path / "file").touch()
-    assert digest(tmp_path / "file") == first

@@ -84,12 +84,12 @@ GUESTS = [
     ("exhausts its stack", LONG + "xor esp, esp\nagain: call again", "shutdown", "triple fault"),
     ("has no table for its fault", LONG + "ud2", "shutdown", "triple fault"),
     ("writes outside memory", LONG + "mov rax, 0x7fffffff0000\nmov [rax], rax", "shutdown", "triple fault"),
-    ("spins with interrupts off", "cli\nagain: jmp again", "limit", "limit of 50000 steps"),
+    ("spins with interrupts off", "cli\nagain: jmp again", "limit", "limit of 20000 steps"),
     ("sleeps with interrupts off", "cli\nhlt", "halted", "interrupts off"),
     ("sleeps, and nothing comes", LONG + IDT + "sti\nhlt\nhandler: iretq", "halted", "no interrupt can come"),
     ("repeats a string for ever", LONG + "mov rcx, 1<<40\nmov esi, 0x400000\nrep lodsb", "limit", "limit"),
     ("faults in its fault handler", LONG + IDT + "mov esp, 0x8000\nud2\nhandler: ud2", "shutdown", "triple fault"),
-    ("takes its fault again and again", LONG + IDT + "ud2\nhandler: iretq", "limit", "limit of 50000 steps"),
+    ("takes its fault again and again", LONG + IDT + "ud2\nhandler: iretq", "limit", "limit of 20000 steps"),
     ("floods the serial port", "mov dx, 0x3f8\nmov al, 'x'\nagain: out dx, al\njmp again", "limit", "limit"),
     ("exits with another status", EXIT.format(3), "exit", "status 7, not 33"),
     ("resets the machine", "mov al, 0xfe\nout 0x64, al\nhlt", "reset", "reset"),
@@ -108,7 +108,7 @@ def elf(tmp_path: Path, source: str) -> str:
 def test_it_is_told(
     source: str, stop: str, reason: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    arguments = ["run", elf(tmp_path, source), "--max-steps", "50000", "--json"]
+    arguments = ["run", elf(tmp_path, source), "--max-steps", "20000", "--json"]
     outcomes = []
     for engine in ("python", "auto"):
         assert main([*arguments, "--engine", engine]) == 1
