@@ -216,3 +216,32 @@ def test_stops_at_any_step_change_nothing(steps: int, engine: str) -> None:
         if pieces.run(steps=min(steps, end - pieces.step)).reason is not StopReason.STEP:
             break
     assert pieces.state_hash() == whole.state_hash()
+
+
+#: A page table among its own code: the entry is the immediate of an instruction that runs before and after the walk
+#: that sets its accessed bit.
+AMONG_CODE = """
+bits 64
+org 0x10000
+        mov rbx, cr3
+        mov rbx, [rbx]
+        and rbx, -4096
+        mov qword [rbx+8], 0x300003             ; the second GiB, through a directory at 0x300000,
+        mov qword [0x300000], 0x10003           ; by a table that is this page
+        mov ecx, 2
+        align 8
+again:  times 6 nop
+        mov rax, strict qword 0x301043
+        mov [0x302000+rcx*8], rax
+        mov rdx, [0x40000000+(again+8-$$)/8*0x1000]
+        dec ecx
+        jnz again
+        hlt
+"""
+
+
+def test_a_walk_marks_an_entry_among_translated_code(engine: str) -> None:
+    machine = Machine.flat(assemble(AMONG_CODE, format="bin").binary, engine=engine)
+    machine.run(max_steps=1000)
+    seen = [int.from_bytes(machine.memory.read(0x302000 + 8 * n, 8), "little") for n in (2, 1)]
+    assert seen == [0x301043, 0x301063]

@@ -301,6 +301,9 @@ class Cpu:
                 if found is not None:
                     return Exit(found)
                 if self._advance(end) is Leave.PROBE:
+                    if self.words[RIP] not in self.probes:
+                        self._removed_probe()
+                        continue
                     self.words[RESUME] = self.words[RIP] + 1 & M64
                     return Exit(ExitReason.PROBE)
         except Shutdown:

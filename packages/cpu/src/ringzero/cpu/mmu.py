@@ -11,6 +11,8 @@ import struct
 from collections.abc import Sequence
 
 from ringzero.cpu.exits import (
+    CLEAN,
+    CODE,
     CR0_PG,
     CR0_WP,
     CR4_SMAP,
@@ -89,6 +91,9 @@ class Walker:
     def on_table(self, page: int) -> None:
         """Engines drop their cached permission to write this page."""
 
+    def on_code(self, address: int, access: int) -> None:
+        """An entry is about to be marked on a page that holds translated code."""
+
     @staticmethod
     def _reserved(state: Sequence[int], shift: int, large: bool, entry: int) -> int:
         bits = RESERVED
@@ -129,13 +134,21 @@ class Walker:
 
     def _mark(self, trail: list[tuple[int, int]], access: int) -> None:
         """Accessed at every level, dirty at the last, once nothing can fault any more."""
-        last = len(trail) - 1
-        for level, (address, entry) in enumerate(trail):
-            marked = entry | PTE_A | (PTE_D if level == last and access & WRITE else 0)
-            if marked != entry and address + 8 <= self.memory.size:
-                _ENTRY.pack_into(self.memory.ram, address, marked)
-                self.memory.page_flags[address >> 12] &= ~1
-            trail[level] = (address, marked)
+        marked = [entry | PTE_A for _, entry in trail]
+        if access & WRITE:
+            marked[-1] |= PTE_D
+        changed = [
+            (address, new)
+            for (address, old), new in zip(trail, marked, strict=True)
+            if new != old and address + 8 <= self.memory.size
+        ]
+        flags = self.memory.page_flags
+        for address, _ in changed:
+            if flags[address >> 12] & CODE:
+                self.on_code(address, access)
+        for address, new in changed:
+            _ENTRY.pack_into(self.memory.ram, address, new)
+            flags[address >> 12] &= ~CLEAN
 
     def peek(self, state: Sequence[int], linear: int) -> int | None:
         """Where a linear address leads, for people who look: no fault, no bit changed, no permission asked."""

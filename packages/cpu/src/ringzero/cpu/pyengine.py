@@ -62,6 +62,8 @@ class PythonEngine:
         self.alone = False  # what runs is the last instruction before a fresh look-up, or a microprogram
         self.bus: Any = None  # set while one instruction runs that may reach beyond RAM
         self.on_code_write: Callable[[int, int], None] | None = None
+        self.between_runs = False
+        self.walker.on_code = self._mark_over_code  # type: ignore[method-assign]
         self.functions = bind(self)
 
     # --- translations and blocks -------------------------------------------------------------------------------------
@@ -86,7 +88,22 @@ class PythonEngine:
 
     def translate(self, linear: int, access: int) -> int:
         """Physical address; raises GuestFault. Works on the shared state between runs."""
-        return self.walker.translate(self.state.words, linear, access)
+        self.between_runs = True
+        try:
+            return self.walker.translate(self.state.words, linear, access)
+        finally:
+            self.between_runs = False
+
+    def _mark_over_code(self, address: int, access: int) -> None:
+        """A walk is about to set bits among translated bytes: those blocks go first, as before a store."""
+        if self.on_code_write:
+            self.on_code_write(address, 8)
+        elif access & FETCH or self.between_runs:
+            self.invalidate(address, 8)
+        elif any(
+            self._overlaps(self.blocks[key][0], address, 8) for key in self.pages.get(address >> 12, ())
+        ):
+            raise _Leaving(Leave.CODE, address, 8)
 
     def install(self, block: Block) -> None:
         """Keep a block until its bytes change."""
