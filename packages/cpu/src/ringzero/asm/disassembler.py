@@ -43,6 +43,8 @@ def record_text(record: RecordTuple, code: bytes, mode: int, address: int = 0) -
     operands = operands_of(record)
     end = (address + record[R.LENGTH]) & (1 << mode) - 1
     texts = [_operand(operand, n, form, operands, record, mode, end) for n, operand in enumerate(operands)]
+    if form.mnemonic == "xchg" and form.modrm and record[R.MOD] == 3:
+        texts.reverse()  # nasm has the register of ModRM.reg first here
     words = [*_prefixes(record, form, operands, mode), form.mnemonic]
     return " ".join(words) + (" " + ", ".join(texts) if texts else "")
 
