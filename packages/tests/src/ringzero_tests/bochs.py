@@ -19,8 +19,6 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from cffi import FFI
-
 from ringzero_tests.case import CODE, HANG, PAGE, Case, Fault, Outcome
 from ringzero_tests.ring0 import SystemCase, SystemOutcome, read_system_outcome
 from ringzero_tests.system import (
@@ -58,6 +56,8 @@ def why_not() -> str | None:
     """Return why Bochs cannot judge here, or None if it can."""
     if find_spec("bochscpu") is None:
         return "bochscpu-python is not installed"
+    if find_spec("cffi") is None:
+        return "cffi, by which bochscpu-python's memory is reached, is not installed"
     if shutil.which("cc") is None:
         return "bochscpu-python may need a C compiler for its shim, and there is none"
     return None
@@ -111,6 +111,7 @@ class _Machine:
 
     def __init__(self) -> None:
         import bochscpu
+        from cffi import FFI
 
         self.bochs: Any = bochscpu
         memory: Any = bochscpu._bochscpu.memory
