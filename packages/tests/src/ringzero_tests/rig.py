@@ -12,11 +12,12 @@ from typing import Any
 
 from ringzero.cpu.block import NO_PAGE, Block
 from ringzero.cpu.emitter import PackedUop
-from ringzero.cpu.exits import CR0_PE, CR0_PG, CR0_WP, EFER_LMA, EFER_NXE, Leave
+from ringzero.cpu.exits import Leave
 from ringzero.cpu.mode import mode_word
 from ringzero.cpu.pyengine import PythonEngine
 from ringzero.cpu.state import SLOT, State
 from ringzero.cpu.uops import BY_NAME, NUMBER
+from ringzero.isa.control import CR0_PE, CR0_PG, CR0_WP, EFER_LMA, EFER_NXE
 from ringzero.machine.memory import Memory
 
 Uop = tuple[Any, ...]

@@ -7,9 +7,9 @@ import random
 import pytest
 
 from ringzero.cpu.exits import Leave
-from ringzero.cpu.flags import ARITHMETIC
 from ringzero.cpu.state import GPRS, SLOT
 from ringzero.cpu.uops import UOPS, Uop
+from ringzero.isa.rflags import ARITHMETIC
 from ringzero_tests.rig import BY_NAME, M64, Rig, word
 
 pytest.importorskip("ringzero._native", reason="the C core is not built")

@@ -10,15 +10,16 @@ import random
 
 import pytest
 
-from ringzero.cpu.exits import (
+from ringzero.cpu.exits import FETCH, IMPLICIT, READ, USER, WRITE, Leave
+from ringzero.cpu.faults import GuestFault
+from ringzero.cpu.mmu import Walker
+from ringzero.isa.control import (
     CR0_PG,
     CR0_WP,
     CR4_SMAP,
     CR4_SMEP,
     EFER_LMA,
     EFER_NXE,
-    FETCH,
-    IMPLICIT,
     PTE_A,
     PTE_D,
     PTE_NX,
@@ -26,13 +27,7 @@ from ringzero.cpu.exits import (
     PTE_PS,
     PTE_U,
     PTE_W,
-    READ,
-    USER,
-    WRITE,
-    Leave,
-)  # fmt: skip
-from ringzero.cpu.faults import GuestFault
-from ringzero.cpu.mmu import Walker
+)
 from ringzero.machine.memory import Memory
 from ringzero_tests.rig import Rig
 

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Protocol
 
-from ringzero.cpu import flags as F
 from ringzero.cpu import mode as M
 from ringzero.cpu import segments
 from ringzero.cpu.block import NO_PAGE, Block
@@ -29,7 +28,8 @@ from ringzero.cpu.mode import mode_word
 from ringzero.cpu.state import ARCHITECTURAL, SEGMENTS, SLOT, State
 from ringzero.cpu.system import HANDLERS
 from ringzero.isa import privilege
-from ringzero.isa.names import AC, BP, DB, NMI, OF
+from ringzero.isa import rflags as F
+from ringzero.isa.names import AC, BP, DB, GP, NMI, OF
 
 if TYPE_CHECKING:
     from ringzero.cpu.pyengine import PythonEngine
@@ -257,7 +257,7 @@ class Cpu:
         pieces = []
         while size:
             if (linear + 0x8000_0000_0000) >> 48 & 0xFFFF:
-                raise GuestFault(13)
+                raise GuestFault(GP)
             length = min(size, 4096 - (linear & 0xFFF))
             pieces.append((self._engine.translate(linear, access), length))
             linear, size = linear + length & M64, size - length
@@ -381,7 +381,7 @@ class Cpu:
 
     def _fetch(self, linear: int) -> int:
         if (linear + 0x8000_0000_0000) >> 48 & 0xFFFF:
-            raise GuestFault(13)
+            raise GuestFault(GP)
         return int(self._engine.translate(linear, FETCH | (USER if self.words[CPL] == 3 else 0)))
 
     def _lowered(self, limit: int) -> Block:

@@ -1,6 +1,7 @@
 """The C core's header, rendered when the extension is built: slots, µops, their tables and bodies.
 
-Nothing of it is committed; the lists it comes from are `state`, `uops`, `mode`, `exits` and `flags`.
+Nothing of it is committed; the lists it comes from are `state`, `uops`, `mode` and `exits`, and the architecture's bits
+in `isa.control` and `isa.rflags`.
 """
 
 from __future__ import annotations
@@ -9,10 +10,11 @@ import re
 from collections.abc import Iterator
 from hashlib import blake2b
 
-from ringzero.cpu import exits, flags, mode
+from ringzero.cpu import exits, mode
 from ringzero.cpu.effects import CPrinter
 from ringzero.cpu.state import SLOTS
 from ringzero.cpu.uops import CONDITIONS, NUMBER, UOPS, Uop
+from ringzero.isa import control, rflags
 
 WRITES_FLAGS, READS_FLAGS, BARRIER, ENDS, SKIPS, NAMES_S = 1, 2, 4, 8, 16, 32
 _ENDS = ("JUMP(", "BRANCH(", "GOTO(", "_WINDOW(", "SYSTEM(", "STOP(")
@@ -45,7 +47,7 @@ def _constants() -> Iterator[str]:
     yield from (f"#define RZ_UOP_{_identifier(u.name)} {u.number}" for u in UOPS)
     yield f"#define RZ_UOPS {len(UOPS)}"
     yield from (f"#define RZ_LEAVE_{reason.name} {reason.value}" for reason in exits.Leave)
-    for prefix, module in (("", exits), ("MODE_", mode), ("RFLAGS_", flags)):
+    for prefix, module in (("", exits), ("", control), ("MODE_", mode), ("RFLAGS_", rflags)):
         for name, value in vars(module).items():
             if name.isupper() and isinstance(value, int):
                 yield f"#define RZ_{prefix}{name} {value:#x}ULL"

@@ -29,18 +29,3 @@ CLEAN, CODE, TABLE = 1, 2, 4
 READ, WRITE, FETCH, USER, IMPLICIT = 0, 1, 2, 4, 16
 
 PHYSICAL_BITS = 40
-
-#: Control register, EFER and page table bits (SDM 3A 2.5, 4.5).
-CR0_PE, CR0_MP, CR0_EM, CR0_TS, CR0_ET, CR0_NE, CR0_WP, CR0_AM = (1 << b for b in (0, 1, 2, 3, 4, 5, 16, 18))
-CR0_NW, CR0_CD, CR0_PG = 1 << 29, 1 << 30, 1 << 31
-CR4_PSE, CR4_PAE, CR4_PGE, CR4_UMIP, CR4_FSGSBASE, CR4_PCIDE = (
-    1 << 4,
-    1 << 5,
-    1 << 7,
-    1 << 11,
-    1 << 16,
-    1 << 17,
-)
-CR4_SMEP, CR4_SMAP = 1 << 20, 1 << 21
-EFER_SCE, EFER_LME, EFER_LMA, EFER_NXE = 1, 1 << 8, 1 << 10, 1 << 11
-PTE_P, PTE_W, PTE_U, PTE_A, PTE_D, PTE_PS, PTE_NX = 1, 2, 4, 1 << 5, 1 << 6, 1 << 7, 1 << 63

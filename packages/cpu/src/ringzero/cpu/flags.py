@@ -14,11 +14,8 @@ so no flag needs to know which operation made it, and any combination of six fla
 
 from __future__ import annotations
 
-CF, PF, AF, ZF, SF, TF, IF, DF, OF = (1 << bit for bit in (0, 2, 4, 6, 7, 8, 9, 10, 11))
-FIXED = 1 << 1
-IOPL = 3 << 12
-NT, RF, VM, AC, VIF, VIP, ID = (1 << bit for bit in (14, 16, 17, 18, 19, 20, 21))
-ARITHMETIC = CF | PF | AF | ZF | SF | OF
+from ringzero.isa.rflags import AF, PF, ZF
+
 M64 = (1 << 64) - 1
 TOP = 1 << 63
 TOP2 = 3 << 62

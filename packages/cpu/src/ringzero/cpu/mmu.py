@@ -10,18 +10,17 @@ from __future__ import annotations
 import struct
 from collections.abc import Sequence
 
-from ringzero.cpu.exits import (
-    CLEAN,
-    CODE,
+from ringzero.cpu.exits import CLEAN, CODE, FETCH, IMPLICIT, PHYSICAL_BITS, TABLE, USER, WRITE
+from ringzero.cpu.faults import PAGE_FAULT, GuestFault
+from ringzero.cpu.interfaces import Memory
+from ringzero.cpu.state import SLOT
+from ringzero.isa.control import (
     CR0_PG,
     CR0_WP,
     CR4_SMAP,
     CR4_SMEP,
     EFER_LMA,
     EFER_NXE,
-    FETCH,
-    IMPLICIT,
-    PHYSICAL_BITS,
     PTE_A,
     PTE_D,
     PTE_NX,
@@ -29,14 +28,8 @@ from ringzero.cpu.exits import (
     PTE_PS,
     PTE_U,
     PTE_W,
-    TABLE,
-    USER,
-    WRITE,
-)  # fmt: skip
-from ringzero.cpu.faults import PAGE_FAULT, GuestFault
-from ringzero.cpu.flags import AC
-from ringzero.cpu.interfaces import Memory
-from ringzero.cpu.state import SLOT
+)
+from ringzero.isa.rflags import AC
 
 CR0, CR3, CR4, EFER, RFLAGS = (SLOT[n] for n in ("cr0", "cr3", "cr4", "efer", "rflags"))
 ADDRESS = (1 << 52) - 1 & ~0xFFF

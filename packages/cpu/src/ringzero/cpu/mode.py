@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ringzero.cpu import exits, flags
 from ringzero.cpu.state import SLOT
+from ringzero.isa import control, rflags
 
 CPL = 3  # bits 0-1: current privilege level
 LONG = 1 << 2  # 64-bit code segment in long mode
@@ -29,7 +29,7 @@ def mode_word(words: Sequence[int]) -> int:
     """The mode word that a state's segments, control registers, CPL and RFLAGS make."""
     cs, ss, efer = words[SLOT["cs_attr"]], words[SLOT["ss_attr"]], words[SLOT["efer"]]
     mode = words[SLOT["cpl"]]
-    if efer & exits.EFER_LMA:
+    if efer & control.EFER_LMA:
         mode |= LMA | (LONG if cs & 0x200 else 0)
     if not mode & LONG:
         mode |= BIG if cs & 0x400 else 0
@@ -38,8 +38,8 @@ def mode_word(words: Sequence[int]) -> int:
             flat = words[SLOT[f"{name}_base"]] == 0 and words[SLOT[f"{name}_limit"]] == 0xFFFF_FFFF
             if not flat or not words[SLOT[f"{name}_attr"]] & 0x80:
                 mode |= SEGMENTED
-    if words[SLOT["cr0"]] & exits.CR0_PE:
+    if words[SLOT["cr0"]] & control.CR0_PE:
         mode |= PROTECTED
-    if words[SLOT["cpl"]] == 3 and words[SLOT["cr0"]] & exits.CR0_AM and words[SLOT["rflags"]] & flags.AC:
+    if words[SLOT["cpl"]] == 3 and words[SLOT["cr0"]] & control.CR0_AM and words[SLOT["rflags"]] & rflags.AC:
         mode |= ALIGN
     return mode

@@ -21,6 +21,8 @@ from ringzero.cpu.mode import mode_word
 from ringzero.cpu.pyfunctions import bind
 from ringzero.cpu.state import SEGMENTS, SLOT, State
 from ringzero.cpu.uops import STACK
+from ringzero.isa import rflags as F
+from ringzero.isa.names import GP, SS, STACK_FAULT
 
 M64 = (1 << 64) - 1
 RIP, RFLAGS, RES, AUX, MODE = (SLOT[n] for n in ("rip", "rflags", "res", "aux", "mode"))
@@ -212,7 +214,7 @@ class PythonEngine:
 
     def _exit(self) -> None:
         R = self.R
-        R[RFLAGS] = R[RFLAGS] & ~flags.ARITHMETIC | flags.arithmetic(R[RES], R[AUX])
+        R[RFLAGS] = R[RFLAGS] & ~F.ARITHMETIC | flags.arithmetic(R[RES], R[AUX])
         R[RES] = R[AUX] = 0
         self.state.pack(R)
 
@@ -235,7 +237,7 @@ class PythonEngine:
 
     def _walk(self, linear: int, access: int) -> int:
         if (linear + 0x8000_0000_0000) >> 48 & 0xFFFF:
-            raise GuestFault(13)
+            raise GuestFault(GP)
         if self.user and not access & IMPLICIT:
             access |= USER
         return self.walker.translate(self.R, linear, access)
@@ -318,7 +320,7 @@ class PythonEngine:
             case effects.GOTO_WINDOW | effects.NEXT_WINDOW:
                 if code == effects.NEXT_WINDOW:
                     R[RIP] = block.following
-                if R[RFLAGS] & flags.TF or (R[RFLAGS] & flags.IF and R[ATTENTION]):
+                if R[RFLAGS] & F.TF or (R[RFLAGS] & F.IF and R[ATTENTION]):
                     return Leave.WINDOW
             case effects.SYSTEM:
                 index = op[6]
@@ -364,7 +366,7 @@ class PythonEngine:
         last = address + size - 1 & M64
         for end in (address, last):
             if (end + 0x8000_0000_0000) >> 48 & 0xFFFF:
-                raise GuestFault(12 if scale & STACK else 13)
+                raise GuestFault(STACK_FAULT if scale & STACK else GP)
         head = min(size, 4096 - (address & 0xFFF))
         parts = [(self._translated(address, access), head)]
         if head < size:
@@ -420,7 +422,7 @@ class PythonEngine:
         """Linear address of an offset in a segment outside 64-bit mode; faults beyond its limit or against its type."""
         R, name, size = self.R, SEGMENTS[segment], access & 15
         attr, limit = R[SLOT[f"{name}_attr"]], R[SLOT[f"{name}_limit"]]
-        fault = GuestFault(12 if segment == 2 else 13)
+        fault = GuestFault(STACK_FAULT if segment == SS else GP)
         if not attr & 0x80:
             raise fault
         code, down = attr & 8, attr & 0xC == 4

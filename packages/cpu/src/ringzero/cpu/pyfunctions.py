@@ -15,6 +15,7 @@ from ringzero.cpu.faults import GuestFault
 from ringzero.cpu.mode import mode_word
 from ringzero.cpu.state import SLOT
 from ringzero.cpu.uops import UOPS
+from ringzero.isa import rflags as F
 
 if TYPE_CHECKING:
     from ringzero.cpu.pyengine import PythonEngine
@@ -66,7 +67,7 @@ def _environment(engine: PythonEngine) -> dict[str, Any]:
         raise GuestFault(vector, error)
 
     def set_flags(R: list[int], value: int) -> None:
-        R[RFLAGS] = (value & ~flags.ARITHMETIC & 0xFFFF_FFFF) | flags.FIXED
+        R[RFLAGS] = (value & ~F.ARITHMETIC & 0xFFFF_FFFF) | F.FIXED
         R[RES], R[AUX] = flags.lazy(value)
         if R[CPL] == 3:
             R[MODE] = mode_word(R)
@@ -74,7 +75,7 @@ def _environment(engine: PythonEngine) -> dict[str, Any]:
     names: dict[str, Any] = {
         "RIP": RIP, "FAULT": fault, "SET_FLAGS": set_flags, "SET_MODE": engine.set_mode, "PROBE": engine.probe,
         "SEGMENT": engine.segment, "PARITY_TABLE": flags.PARITY, "MULHS": _mulhs, "SAR": _sar,
-        "FLAGS": lambda R: R[RFLAGS] & ~flags.ARITHMETIC | flags.arithmetic(R[RES], R[AUX]),
+        "FLAGS": lambda R: R[RFLAGS] & ~F.ARITHMETIC | flags.arithmetic(R[RES], R[AUX]),
         "STEP": lambda R: R[END_STEP] - R[LEFT] & M64,
         "MULHU": lambda x, y: x * y >> 64, "UDIV": lambda h, l, v: (h << 64 | l) // v,  # noqa: E741
         "BSWAP64": lambda x: int.from_bytes(x.to_bytes(8, "little"), "big"),

@@ -9,10 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ringzero.cpu import flags as F
-from ringzero.cpu.exits import EFER_LMA
 from ringzero.cpu.faults import GuestFault
 from ringzero.cpu.state import SEGMENTS, SLOT
+from ringzero.isa import rflags as F
+from ringzero.isa.control import EFER_LMA
 from ringzero.isa.names import FS, GP, GS, NP, RSP, SS, STACK_FAULT, TS
 
 if TYPE_CHECKING:

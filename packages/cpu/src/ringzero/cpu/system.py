@@ -10,10 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from ringzero.cpu import flags as F
 from ringzero.cpu import segments
 from ringzero.cpu.cpuid import cpuid as cpuid_leaf
-from ringzero.cpu.exits import (
+from ringzero.cpu.exits import PHYSICAL_BITS
+from ringzero.cpu.faults import GuestFault
+from ringzero.cpu.state import SLOT
+from ringzero.isa import rflags as F
+from ringzero.isa.control import (
     CR0_AM,
     CR0_CD,
     CR0_EM,
@@ -25,24 +28,26 @@ from ringzero.cpu.exits import (
     CR0_PG,
     CR0_TS,
     CR0_WP,
+    CR4_DE,
+    CR4_MCE,
+    CR4_OSFXSR,
+    CR4_OSXMMEXCPT,
     CR4_PAE,
+    CR4_PCE,
     CR4_PGE,
     CR4_PSE,
+    CR4_TSD,
     EFER_LMA,
     EFER_LME,
     EFER_NXE,
     EFER_SCE,
-    PHYSICAL_BITS,
-)  # fmt: skip
-from ringzero.cpu.faults import GuestFault
-from ringzero.cpu.state import SLOT
+)
 from ringzero.isa.names import DB, GP, RAX, RCX, RDI, RDX, RSI, UD
 
 if TYPE_CHECKING:
     from ringzero.cpu.cpu import Cpu
 
 M32 = 0xFFFF_FFFF
-CR4_TSD, CR4_DE, CR4_MCE, CR4_PCE, CR4_OSFXSR, CR4_OSXMMEXCPT = (1 << n for n in (2, 3, 6, 8, 9, 10))
 CR0_ALL = CR0_PE | CR0_MP | CR0_EM | CR0_TS | CR0_ET | CR0_NE | CR0_WP | CR0_AM | CR0_NW | CR0_CD | CR0_PG
 CR4_ALL = CR4_TSD | CR4_DE | CR4_PSE | CR4_PAE | CR4_MCE | CR4_PGE | CR4_PCE | CR4_OSFXSR | CR4_OSXMMEXCPT
 CR3_RESERVED = ((1 << 64) - 1) & ~((1 << PHYSICAL_BITS) - 1)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ringzero.isa import rflags as F
 from ringzero.isa.form import form, lowers
-from ringzero.isa.names import FLAG_ZF, GP, RAX, RBX, RCX, RDX
+from ringzero.isa.names import GP, RAX, RBX, RCX, RDX
 from ringzero.isa.operands import Mem, Operand, Reg
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ def _joined(b: Builder, high: int, low: int) -> int:
 
 def _report_pair(b: Builder, equal: int, low: int, high: int, half: int) -> None:
     """ZF, and what memory held where it differed."""
-    b.set_flags(b.left(equal, b.const(6)), b.const(FLAG_ZF))
+    b.set_flags(b.left(equal, b.const(6)), b.const(F.ZF))
     with b.unless(equal):
         b.write(Reg(RAX, half), low)
         b.write(Reg(RDX, half), high)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ringzero.isa import rflags as F
 from ringzero.isa.form import form, lowers
-from ringzero.isa.names import FLAG_DF, FLAG_FIXED, FLAG_IF, FLAGS_LOW, RAX
+from ringzero.isa.names import RAX
 from ringzero.isa.operands import Operand, Reg
 
 if TYPE_CHECKING:
@@ -61,32 +62,32 @@ def stc(b: Builder) -> None:
 
 @lowers("cld", "std")
 def direction(b: Builder) -> None:
-    b.set_flags(b.const(FLAG_DF if b.form.mnemonic == "std" else 0), b.const(FLAG_DF))
+    b.set_flags(b.const(F.DF if b.form.mnemonic == "std" else 0), b.const(F.DF))
 
 
 @lowers("cli")
 def cli(b: Builder) -> None:
     b.require_io_privilege()
-    b.set_flags(b.const(0), b.const(FLAG_IF))
+    b.set_flags(b.const(0), b.const(F.IF))
 
 
 @lowers("sti")
 def sti(b: Builder) -> None:
     """Interrupts become deliverable after the *next* instruction, if they were not before (SDM 2B, STI)."""
     b.require_io_privilege()
-    before = b.bits(b.get("rflags"), b.const(FLAG_IF))
-    b.set_flags(b.const(FLAG_IF), b.const(FLAG_IF))
+    before = b.bits(b.get("rflags"), b.const(F.IF))
+    b.set_flags(b.const(F.IF), b.const(F.IF))
     b.next_shadow(before)
 
 
 @lowers("sahf")
 def sahf(b: Builder) -> None:
-    b.set_flags(b.read(Reg(RAX, 1, high=True)), b.const(FLAGS_LOW))
+    b.set_flags(b.read(Reg(RAX, 1, high=True)), b.const(F.LOW))
 
 
 @lowers("lahf")
 def lahf(b: Builder) -> None:
-    b.write(Reg(RAX, 1, high=True), b.bits(b.flags(), b.const(FLAGS_LOW | FLAG_FIXED)))
+    b.write(Reg(RAX, 1, high=True), b.bits(b.flags(), b.const(F.LOW | F.FIXED)))
 
 
 @lowers("nop", "pause", "prefetchnta", "prefetcht0", "prefetcht1", "prefetcht2", "prefetch", "prefetchw")

@@ -12,24 +12,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ringzero.isa.names import (
-    FLAG_IF,
-    FLAG_NT,
-    FLAG_RF,
-    FLAG_TF,
-    FLAG_VM,
-    FLAGS_IOPL,
-    FLAGS_USER,
-    FLAGS_VIRTUAL,
-    GP,
-    NP,
-    R11,
-    RCX,
-    RSP,
-    STACK_FAULT,
-    TS,
-    UD,
-)  # fmt: skip
+from ringzero.isa import rflags as F
+from ringzero.isa.names import GP, NP, R11, RCX, RSP, STACK_FAULT, TS, UD
 
 if TYPE_CHECKING:
     from ringzero.cpu.builder import Builder
@@ -120,7 +104,7 @@ def deliver(b: Builder) -> None:
     b.set("cpl", new_cpl)
     b.set("rip", target)
     interrupt_gate = b.negate(b.bits(kind, b.const(1)))
-    cleared = b.either(b.const(FLAG_TF | FLAG_NT | FLAG_RF | FLAG_VM), b.left(interrupt_gate, b.const(9)))
+    cleared = b.either(b.const(F.TF | F.NT | F.RF | F.VM), b.left(interrupt_gate, b.const(9)))
     b.set_flags(b.const(0), cleared)
     b.emit("setmode")
     b.emit("stop")
@@ -170,7 +154,7 @@ def _push_frame(b: Builder, top: int, code: int, code_address: int) -> None:
 
 def iretq(b: Builder) -> None:
     """SDM 2A, IRET, 64-bit operand size: always pops five words, to the same level or an outer one."""
-    b.fault_if(b.bits(b.get("rflags"), b.const(FLAG_NT)), GP)
+    b.fault_if(b.bits(b.get("rflags"), b.const(F.NT)), GP)
     rip, selector, flags, rsp, stack_selector = (b.load(b.stack_pointer(8 * n), 2, 8) for n in range(5))
     selector, stack_selector = b.cut(selector, 2), b.cut(stack_selector, 2)
     b.fault_if(b.negate(b.bits(selector, b.const(0xFFFC))), GP)
@@ -199,18 +183,18 @@ def iretq(b: Builder) -> None:
     b.set("ss_base", _base(b, stack))
     b.set("ss_limit", _limit(b, stack))
     b.set("rsp", rsp)
-    mask = FLAGS_USER | FLAG_RF
+    mask = F.USER | F.RF
     if b.cpl == 0:
-        b.set_flags(flags, b.const(mask | FLAG_IF | FLAGS_IOPL | FLAGS_VIRTUAL))
+        b.set_flags(flags, b.const(mask | F.IF | F.IOPL | F.VIF | F.VIP))
     else:
-        b.set_flags(flags, b.select(b.io_forbidden(), b.const(mask), b.const(mask | FLAG_IF)))
+        b.set_flags(flags, b.select(b.io_forbidden(), b.const(mask), b.const(mask | F.IF)))
     b.set("nmi_blocked", b.const(0))
     with b.when(b.unequal(rpl, b.const(b.cpl))):
         b.set("cpl", rpl)
         for segment in ("es", "ds", "fs", "gs"):
             _drop_if_inner(b, segment, rpl)
     b.emit("setmode")
-    with b.when(b.bits(flags, b.const(FLAG_RF))):
+    with b.when(b.bits(flags, b.const(F.RF))):
         b.system("arrive", rip, False)
     b.goto_window(rip)
 
@@ -280,14 +264,14 @@ def syscall(b: Builder) -> None:
     b.fault_if(b.negate(b.bits(b.get("efer"), b.const(1))), UD)
     b.emit("mov64", RCX, b.slot(b.const(b.next_rip)))
     flags = b.flags()
-    b.emit("mov64", R11, b.bits(flags, b.const(~FLAG_RF)))
-    b.set_flags(b.const(0), b.either(b.get("sfmask"), b.const(FLAG_RF)))
+    b.emit("mov64", R11, b.bits(flags, b.const(~F.RF)))
+    b.set_flags(b.const(0), b.either(b.get("sfmask"), b.const(F.RF)))
     selector = b.bits(b.field(b.get("star"), 32, 16), b.const(0xFFFC))
     load_flat(b, "cs", selector, b.const(ATTR_CODE64))
     load_flat(b, "ss", b.plus(selector, b.const(8)), b.const(ATTR_DATA))
     b.set("cpl", b.const(0))
     b.emit("setmode")
-    with b.when(b.bits(flags, b.const(FLAG_TF))):
+    with b.when(b.bits(flags, b.const(F.TF))):
         b.system("arrive", b.get("lstar"), True)
     b.goto_window(b.get("lstar"))
 
@@ -299,8 +283,8 @@ def sysret(b: Builder, long: bool) -> None:
         b.fault_if(b.noncanonical(RCX), GP)
     target = b.copy(RCX) if long else b.cut(RCX, 4)
     base = b.field(b.get("star"), 48, 16)
-    stepped = b.bits(b.either(b.get("rflags"), R11), b.const(FLAG_TF))
-    b.set_flags(b.bits(R11, b.const(0x3C7FD7)), b.const(0x3C7FD7 | FLAG_RF | FLAG_VM))
+    stepped = b.bits(b.either(b.get("rflags"), R11), b.const(F.TF))
+    b.set_flags(b.bits(R11, b.const(0x3C7FD7)), b.const(0x3C7FD7 | F.RF | F.VM))
     code = b.either(b.plus(base, b.const(16)) if long else base, b.const(3))
     load_flat(b, "cs", code, b.const((ATTR_CODE64 if long else ATTR_CODE32) | DPL3))
     load_flat(b, "ss", b.either(b.plus(base, b.const(8)), b.const(3)), b.const(ATTR_DATA | DPL3))

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ringzero.isa import rflags as F
 from ringzero.isa.form import form, lowers
-from ringzero.isa.names import FLAG_IF, FLAG_RF, FLAG_VM, FLAGS_IOPL, FLAGS_USER, RBP, RSP, SS
+from ringzero.isa.names import RBP, RSP, SS
 from ringzero.isa.operands import Imm, Mem, Operand, Reg, SReg
 
 if TYPE_CHECKING:
@@ -84,20 +85,20 @@ def popa(b: Builder) -> None:
 
 @lowers("pushfw", "pushfd", "pushfq")
 def pushf(b: Builder) -> None:
-    b.push(b.bits(b.flags(), b.const(~(FLAG_VM | FLAG_RF))))
+    b.push(b.bits(b.flags(), b.const(~(F.VM | F.RF))))
 
 
 @lowers("popfw", "popfd", "popfq")
 def popf(b: Builder) -> None:
     """IOPL changes at CPL 0 only, IF when CPL <= IOPL; RF is cleared (SDM 2B, POPF)."""
-    value = b.bits(b.pop(), b.const(~FLAG_RF))
-    mask = FLAGS_USER | FLAG_RF
+    value = b.bits(b.pop(), b.const(~F.RF))
+    mask = F.USER | F.RF
     if b.size == 2:
         mask &= 0xFFFF
     if b.cpl == 0:
-        b.set_flags(value, b.const(mask | FLAG_IF | FLAGS_IOPL))
+        b.set_flags(value, b.const(mask | F.IF | F.IOPL))
     else:
-        allowed = b.select(b.io_forbidden(), b.const(mask), b.const(mask | FLAG_IF))
+        allowed = b.select(b.io_forbidden(), b.const(mask), b.const(mask | F.IF))
         b.set_flags(value, allowed)
     b.next_window()
 

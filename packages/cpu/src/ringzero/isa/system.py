@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ringzero.isa import privilege
+from ringzero.isa.control import CR0_MP, CR0_TS
 from ringzero.isa.form import form, lowers
-from ringzero.isa.names import CR0_MP, CR0_TS, GP, NM
+from ringzero.isa.names import GP, NM
 from ringzero.isa.operands import Mem, Operand
 
 if TYPE_CHECKING:
