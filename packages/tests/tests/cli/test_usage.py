@@ -86,6 +86,14 @@ def test_a_full_disk_is_no_traceback() -> None:
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
 
 
+@pytest.mark.parametrize(
+    "line", ["$RINGZERO info >&-", "$RINGZERO info 2>&-", "PYTHONIOENCODING=ascii $RINGZERO --help"]
+)
+def test_output_may_be_closed_or_of_another_alphabet(line: str) -> None:
+    done = shell(line)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_help_names_the_commands_and_imports_little() -> None:
     code = (
         "import sys; from ringzero.cli.main import main; main(['--help'])\n"

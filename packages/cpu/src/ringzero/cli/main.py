@@ -8,6 +8,7 @@ it, when it runs; and no error leaves here as a traceback. Statuses: 0 done; 1 t
 from __future__ import annotations
 
 import importlib
+import io
 import os
 import sys
 from collections.abc import Iterator, Sequence
@@ -63,16 +64,32 @@ def ringzero() -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit status; never raises, whatever the input."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(
+                errors="backslashreplace"
+            )  # a terminal of another alphabet is no reason to fail
     try:
         arguments = sys.argv[1:] if argv is None else list(argv)
         # Not `ringzero.main()`: click would give a closed pipe a status of its own.
         with ringzero.make_context("ringzero", arguments) as context:
             status = ringzero.invoke(context)
-        if sys.stdout is not None:  # None when the process was started with it closed
-            sys.stdout.flush()
+        sys.stdout.flush()
     except BaseException as error:  # every way out of the process passes here, to be given its status
         return ending(error)
     return status if isinstance(status, int) else 0
+
+
+def settle_output() -> None:
+    """Give every print somewhere to go, whatever the process was started with."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # it was closed
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115 - for the life of the process
+        stream = getattr(sys, name)
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(
+                errors="backslashreplace"
+            )  # a terminal of another alphabet is no reason to fail
 
 
 def ending(error: BaseException) -> int:
@@ -106,8 +123,7 @@ def ending(error: BaseException) -> int:
 def drop_unwritable_output() -> None:
     """Throw away what standard output will not take: a second failure at exit would be a traceback of Python's."""
     try:
-        if sys.stdout is not None:
-            sys.stdout.flush()
+        sys.stdout.flush()
     except OSError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
