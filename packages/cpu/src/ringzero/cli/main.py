@@ -64,11 +64,7 @@ def ringzero() -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit status; never raises, whatever the input."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(
-                errors="backslashreplace"
-            )  # a terminal of another alphabet is no reason to fail
+    settle_output()
     try:
         arguments = sys.argv[1:] if argv is None else list(argv)
         # Not `ringzero.main()`: click would give a closed pipe a status of its own.
@@ -87,9 +83,8 @@ def settle_output() -> None:
             setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115 - for the life of the process
         stream = getattr(sys, name)
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(
-                errors="backslashreplace"
-            )  # a terminal of another alphabet is no reason to fail
+            # A terminal of another alphabet is no reason to fail.
+            stream.reconfigure(errors="backslashreplace")
 
 
 def ending(error: BaseException) -> int:
