@@ -192,25 +192,3 @@ def run_on_qemu(guest: Guest, seconds: int = 10) -> dict[str, str]:
         lines[fatal.name] = end
         lines |= run_on_qemu(Guest.build(rest)) if rest else {}
     return lines
-
-
-@dataclass(frozen=True)
-class Recorded:
-    """What is kept of a case: our line, which the manual decided, and QEMU's where it says otherwise."""
-
-    line: str
-    qemu: str | None = None
-
-
-def read_recorded(path: Path) -> dict[str, Recorded]:
-    """The lines of a file that `write_recorded` made: name, line and perhaps QEMU's line, with tabs between."""
-    rows = [line.split("\t") for line in path.read_text().splitlines() if line and not line.startswith("#")]
-    return {name: Recorded(*lines) for name, *lines in rows}
-
-
-def write_recorded(path: Path, ours: dict[str, str], qemu: dict[str, str], heading: str) -> None:
-    """Keep both judgements."""
-    rows = [f"# {heading}"]
-    for name, line in ours.items():
-        rows.append("\t".join([name, line] + ([qemu[name]] if qemu[name] != line else [])))
-    path.write_text("\n".join(rows) + "\n")

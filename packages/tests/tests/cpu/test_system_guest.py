@@ -1,21 +1,17 @@
 """Faults, delivery, returns, segments and page walks: the rows of the ring 0 guest, on both engines and on QEMU.
 
-`vectors/ring0.txt` keeps the line of each case. A row whose `expect` is given says the same from the manual; the other
-rows were read against the manual when they were recorded, and agree with QEMU unless a second line stands there.
+`recorded/system.txt` keeps the line of each case. A row whose `expect` is given says the same from the manual; the
+other rows were read against the manual when they were recorded, and agree with QEMU unless a second line stands there.
 """
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-
 import pytest
 
 from ringzero_tests.system_cases import CASES
-from ringzero_tests.system_runner import Guest, read_recorded, run_here, run_on_qemu, write_recorded
+from ringzero_tests.system_runner import Guest, run_here, run_on_qemu
+from ringzero_tests.system_vectors import load
 
-VECTORS = Path(__file__).parents[2] / "vectors" / "ring0.txt"
-HEADING = "case, our line, and QEMU 7.2.22's (TCG) where it differs; see docs/quirks.md, Judges that disagree"
 FATAL = ("triple fault", "no end")  # QEMU does not come back from these cases
 
 
@@ -25,7 +21,7 @@ def guest() -> Guest:
 
 
 def test_each_case_as_recorded(guest: Guest, engine: str) -> None:
-    recorded = read_recorded(VECTORS)
+    recorded = load()
     found = run_here(guest, engine)
     wrong = {name: (line, recorded[name].line) for name, line in found.items() if line != recorded[name].line}
     assert not wrong
@@ -33,7 +29,7 @@ def test_each_case_as_recorded(guest: Guest, engine: str) -> None:
 
 
 def test_each_row_is_recorded_as_the_manual_says() -> None:
-    recorded = read_recorded(VECTORS)
+    recorded = load()
     assert set(recorded) == {case.name for case in CASES}
     wrong = {
         c.name: (c.expect, recorded[c.name].line)
@@ -46,15 +42,7 @@ def test_each_row_is_recorded_as_the_manual_says() -> None:
 @pytest.mark.judge("qemu-system-x86_64")
 def test_qemu_says_what_was_recorded() -> None:
     """Another version may have mended what 7.2 does; it may not disagree anew."""
-    recorded = read_recorded(VECTORS)
+    recorded = load()
     cases = [case for case in CASES if recorded[case.name].qemu not in FATAL]
     for name, line in run_on_qemu(Guest.build(cases)).items():
         assert line in (recorded[name].line, recorded[name].qemu), name
-
-
-@pytest.mark.judge("qemu-system-x86_64")
-@pytest.mark.skipif(
-    "RINGZERO_RECORD" not in os.environ, reason="RINGZERO_RECORD=1 records anew; read the difference"
-)
-def test_record(guest: Guest) -> None:
-    write_recorded(VECTORS, run_here(guest, "python"), run_on_qemu(guest), HEADING)

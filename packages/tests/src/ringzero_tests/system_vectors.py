@@ -1,0 +1,54 @@
+"""What is kept of the ring 0 guest's cases: `python -m ringzero_tests.system_vectors` records them anew.
+
+A line a case: its name, our line, and QEMU's where it says otherwise, with tabs between. The manual decided ours; who
+records reads the difference before committing it.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from ringzero_tests.system_cases import CASES
+from ringzero_tests.system_runner import Guest, run_here, run_on_qemu
+
+PATH = Path(__file__).parent / "recorded" / "system.txt"
+HEADING = (
+    "# case, our line, and QEMU 7.2.22's (TCG) where it differs; see docs/quirks.md, Judges that disagree"
+)
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """What is kept of a case: our line, which the manual decided, and QEMU's where it says otherwise."""
+
+    line: str
+    qemu: str | None = None
+
+
+def load() -> dict[str, Recorded]:
+    """What was recorded, by the case's name."""
+    rows = [line.split("\t") for line in PATH.read_text().splitlines() if line and not line.startswith("#")]
+    return {name: Recorded(*lines) for name, *lines in rows}
+
+
+def main() -> int:
+    """Record all cases, here and on QEMU; return the exit status."""
+    if shutil.which("qemu-system-x86_64") is None:
+        print("system_vectors: qemu-system-x86_64 is not installed", file=sys.stderr)
+        return 2
+    guest = Guest.build(CASES)
+    ours, theirs = run_here(guest, "python"), run_on_qemu(guest)
+    rows = [
+        "\t".join([name, line, *([theirs[name]] if theirs[name] != line else [])])
+        for name, line in ours.items()
+    ]
+    PATH.write_text("\n".join([HEADING, *rows]) + "\n")
+    print(f"recorded {len(rows)} cases")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
