@@ -107,7 +107,8 @@ def test_text_to_bytes_to_text_to_bytes(mode: int) -> None:
         ((_, piece, text),) = disassemble(code, mode, BASE)
         assert piece == code
         again = encode(text, mode)
-        assert disassemble(again, mode, BASE)[0][2] == text
+        # XCHG of two registers is one operation with two texts; nasm, too, turns them round.
+        assert "xchg" in text or disassemble(again, mode, BASE)[0][2] == text
         assert meaning(decode(again, mode)[0], mode) == meaning(decode(code, mode)[0], mode)
 
     check()
