@@ -345,7 +345,7 @@ class Cpu:
         words[LEFT], words[END_STEP] = steps, start + steps
         words[ATTENTION] = 1 if waiting else 0
         words[RFLAGS] ^= resume
-        reason: Leave = self._engine.run()
+        reason = self._engine.run()
         clock.steps = words[END_STEP] - words[LEFT]
         if reason is not Leave.PROBE:
             self._leave(reason)
@@ -382,7 +382,7 @@ class Cpu:
     def _fetch(self, linear: int) -> int:
         if (linear + 0x8000_0000_0000) >> 48 & 0xFFFF:
             raise GuestFault(GP)
-        return int(self._engine.translate(linear, FETCH | (USER if self.words[CPL] == 3 else 0)))
+        return self._engine.translate(linear, FETCH | (USER if self.words[CPL] == 3 else 0))
 
     def _lowered(self, limit: int) -> Block:
         mode = self.words[MODE]

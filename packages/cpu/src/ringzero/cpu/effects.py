@@ -7,6 +7,7 @@ arithmetic wraps by itself; the Python printer puts a mask where a value could g
 from __future__ import annotations
 
 import ast
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 
 from ringzero.cpu.uops import Uop
@@ -126,7 +127,7 @@ def _is_quiet(uop: Uop) -> bool:
     return not uop.flags and ("RES =" in uop.effect or "AUX =" in uop.effect)
 
 
-class Printer:
+class Printer(ABC):
     """What both languages share. `names` maps the effect's names to the language's text."""
 
     names: dict[str, str]
@@ -156,17 +157,17 @@ class Printer:
     def constant(self, value: int) -> str:
         return str(value)
 
-    def slot(self, name: str) -> str:
-        raise NotImplementedError
+    @abstractmethod
+    def slot(self, name: str) -> str: ...
 
-    def indexed(self, index: str) -> str:
-        raise NotImplementedError
+    @abstractmethod
+    def indexed(self, index: str) -> str: ...
 
-    def call(self, name: str, args: list[str]) -> str:
-        raise NotImplementedError
+    @abstractmethod
+    def call(self, name: str, args: list[str]) -> str: ...
 
-    def choice(self, test: str, body: str, other: str) -> str:
-        raise NotImplementedError
+    @abstractmethod
+    def choice(self, test: str, body: str, other: str) -> str: ...
 
     def binary(self, left: ast.expr, op: ast.operator, right: ast.expr) -> str:
         return f"({self.expression(left)} {_BINARY[type(op)]} {self.expression(right)})"
@@ -243,9 +244,12 @@ class PythonPrinter(Printer):
 
     def __init__(self, fields: dict[str, str], slot: Callable[[str], str]) -> None:
         self.names = fields
-        self.slot = slot  # type: ignore[method-assign, assignment]
+        self._slot = slot
         self.unmasked: set[int] = set()  # by id(): of the nodes of one effect, which `lines` keeps alive
         self.masked_pairs: set[tuple[int, int]] = set()
+
+    def slot(self, name: str) -> str:
+        return self._slot(name)
 
     def indexed(self, index: str) -> str:
         return f"R[{index}]"

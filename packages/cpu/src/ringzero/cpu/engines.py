@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from ringzero.cpu.interfaces import Memory
+from ringzero.cpu.interfaces import Engine, Memory
 from ringzero.cpu.lowering import Decode
 from ringzero.cpu.state import State
 from ringzero.errors import UsageError
@@ -21,7 +19,7 @@ def native_available() -> bool:
     return True
 
 
-def make_engine(name: str, state: State, memory: Memory) -> tuple[Any, Decode]:
+def make_engine(name: str, state: State, memory: Memory) -> tuple[Engine, Decode]:
     """An engine and the decoder that goes with it. `auto` is native where it is built. Raises UsageError."""
     if name == "auto":
         name = "native" if native_available() else "python"

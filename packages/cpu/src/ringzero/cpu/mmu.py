@@ -8,7 +8,7 @@ on memory alone.
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from ringzero.cpu.exits import CLEAN, CODE, FETCH, IMPLICIT, PHYSICAL_BITS, TABLE, USER, WRITE
 from ringzero.cpu.faults import PAGE_FAULT, GuestFault
@@ -39,10 +39,20 @@ _ENTRY = struct.Struct("<Q")
 
 
 class Walker:
-    """Walks the page tables in `memory`. `on_table` is called with a page's number when it first becomes a TABLE."""
+    """Walks the page tables in `memory`.
 
-    def __init__(self, memory: Memory) -> None:
-        self.memory = memory
+    `on_table` is called with a page's number when it first becomes a TABLE: engines drop their cached permission to
+    write it. `on_code` is called with an address and the access when an entry is about to be marked on a page that
+    holds translated code.
+    """
+
+    def __init__(
+        self,
+        memory: Memory,
+        on_table: Callable[[int], None] = lambda page: None,
+        on_code: Callable[[int, int], None] = lambda address, access: None,
+    ) -> None:
+        self.memory, self.on_table, self.on_code = memory, on_table, on_code
 
     def translate(self, state: Sequence[int], linear: int, access: int) -> int:
         """Physical address of a canonical linear one. `access` is of READ, WRITE, FETCH, USER and IMPLICIT.
@@ -80,12 +90,6 @@ class Walker:
             flags[page] |= TABLE
             self.on_table(page)
         return int(_ENTRY.unpack_from(self.memory.ram, address)[0])
-
-    def on_table(self, page: int) -> None:
-        """Engines drop their cached permission to write this page."""
-
-    def on_code(self, address: int, access: int) -> None:
-        """An entry is about to be marked on a page that holds translated code."""
 
     @staticmethod
     def _reserved(state: Sequence[int], shift: int, large: bool, entry: int) -> int:

@@ -50,8 +50,7 @@ class PythonEngine:
 
     def __init__(self, state: State, memory: Memory) -> None:
         self.state, self.memory = state, memory
-        self.walker = Walker(memory)
-        self.walker.on_table = self._table  # type: ignore[method-assign]
+        self.walker = Walker(memory, self._table, self._mark_over_code)
         self.tables: list[int] = []
         self.R: list[int] = state.unpack()
         self.blocks: dict[tuple[int, int, int], tuple[Block, list[Op]]] = {}
@@ -65,7 +64,6 @@ class PythonEngine:
         self.bus: Any = None  # set while one instruction runs that may reach beyond RAM
         self.on_code_write: Callable[[int, int], None] | None = None
         self.between_runs = False
-        self.walker.on_code = self._mark_over_code  # type: ignore[method-assign]
         self.functions = bind(self)
 
     # --- translations and blocks -------------------------------------------------------------------------------------
