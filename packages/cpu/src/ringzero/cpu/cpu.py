@@ -8,10 +8,10 @@ or a delivered interrupt or exception; INT n and its delivery are one.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING
 
 from ringzero.cpu import mode as M
 from ringzero.cpu import segments
@@ -20,12 +20,21 @@ from ringzero.cpu.builder import Builder
 from ringzero.cpu.emitter import Systems
 from ringzero.cpu.engines import make_engine
 from ringzero.cpu.exits import FETCH, IMPLICIT, READ, USER, WRITE, Leave
-from ringzero.cpu.faults import CONTRIBUTORY, DOUBLE_FAULT, PAGE_FAULT, WITH_ERROR_CODE, GuestFault
-from ringzero.cpu.interfaces import Bus, Clock, Interrupts, Memory
+from ringzero.cpu.faults import (
+    CONTRIBUTORY,
+    DOUBLE_FAULT,
+    PAGE_FAULT,
+    WITH_ERROR_CODE,
+    GuestFault,
+    Shutdown,
+    Unsupported,
+)  # fmt: skip
+from ringzero.cpu.interfaces import Bus, Clock, Engine, Entry, Interrupts, Memory
 from ringzero.cpu.lowering import Lowerer
 from ringzero.cpu.mmu import Walker
 from ringzero.cpu.mode import mode_word
-from ringzero.cpu.state import ARCHITECTURAL, SEGMENTS, SLOT, State
+from ringzero.cpu.registers import Registers
+from ringzero.cpu.state import ARCHITECTURAL, SLOT, State
 from ringzero.cpu.system import HANDLERS
 from ringzero.isa import privilege
 from ringzero.isa import rflags as F
@@ -64,59 +73,6 @@ class Exit:
     detail: str = ""
 
 
-class Unsupported(Exception):  # a guest's wish that this machine does not know yet
-    """The guest asked for something that is architecture, and not here."""
-
-
-class Shutdown(Exception):
-    """A fault while #DF was delivered: the processor stops until reset."""
-
-
-class Entry(Protocol):
-    """What a boot protocol hands over; see `machine.boot.entry.EntryState`."""
-
-    @property
-    def registers(self) -> Mapping[str, int]: ...
-    @property
-    def segments(self) -> Mapping[str, Any]: ...
-    @property
-    def gdtr(self) -> tuple[int, int]: ...
-    @property
-    def idtr(self) -> tuple[int, int]: ...
-
-
-class Registers(MutableMapping[str, int]):
-    """The architectural slots by name, for people and tests; eax, ax, al and the like are not listed."""
-
-    def __init__(self, cpu: Cpu) -> None:
-        self._cpu = cpu
-
-    def __getitem__(self, name: str) -> int:
-        if name not in _NAMES:
-            raise KeyError(name)
-        return self._cpu.words[SLOT[_NAMES[name]]]
-
-    def __setitem__(self, name: str, value: int) -> None:
-        if name not in _NAMES:
-            raise KeyError(name)
-        self._cpu.words[SLOT[_NAMES[name]]] = value & M64
-        if name not in _GENERAL:
-            self._cpu.context_changed()
-
-    def __delitem__(self, name: str) -> None:
-        raise TypeError("registers cannot be removed")
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(_NAMES)
-
-    def __len__(self) -> int:
-        return len(_NAMES)
-
-
-_GENERAL = frozenset(ARCHITECTURAL[:17])
-_NAMES = {name: name for name in ARCHITECTURAL} | {name: f"{name}_selector" for name in SEGMENTS}
-
-
 class Cpu:
     """One processor on `memory`. `engine`: "native", "python", or "auto" for native where it is built."""
 
@@ -126,7 +82,7 @@ class Cpu:
         self.memory, self.bus, self.clock, self.interrupts = memory, bus, clock, interrupts
         self.state = State()
         self.words = self.state.words
-        self.registers = Registers(self)
+        self.registers = Registers(self.state, self.context_changed)
         self.systems = Systems(HANDLERS)
         self.probes: set[int] = set()
         self._engine, decode = make_engine(engine, self.state, memory)
@@ -430,21 +386,20 @@ class Cpu:
         while reason in (Leave.CODE, Leave.MMIO):
             words[LEFT], words[END_STEP] = 1, self.clock.steps + 1
             words[RESUME] = start + 1 & M64  # a probe here has been taken
-            reason = self._again(reason, block, "once")
+            reason = self._again(reason, lambda engine: engine.once(block))
         words[RESUME] = 0
         self.clock.steps = words[END_STEP] - words[LEFT]
         self._leave(reason)
 
-    def _again(self, reason: Leave, block: Block, how: str) -> Leave:
-        """Run `block` again (`how`: "once" or "micro") after it left for translated code or for what is not RAM."""
-        words, engine = self.words, self._engine
-        if reason is Leave.CODE:
-            engine.invalidate(words[SLOT["fault_address"]], words[SLOT["fault_error"]])
-        found: Leave = getattr(engine, how)(block) if reason is Leave.CODE else self._with_bus(block, how)
-        return found
+    def _again(self, reason: Leave, run: Callable[[Engine], Leave]) -> Leave:
+        """Run an instruction or a microprogram again that left for translated code or for what is not RAM."""
+        if reason is Leave.MMIO:
+            return self._with_bus(run)
+        self._engine.invalidate(self.words[SLOT["fault_address"]], self.words[SLOT["fault_error"]])
+        return run(self._engine)
 
-    def _with_bus(self, block: Block, how: str) -> Leave:
-        """Run one instruction or a microprogram on the Python engine, which can reach the bus."""
+    def _with_bus(self, run: Callable[[Engine], Leave]) -> Leave:
+        """Run something on the Python engine, which can reach the bus."""
         if self._interpreter is None:
             from ringzero.cpu.pyengine import PythonEngine
 
@@ -454,8 +409,7 @@ class Cpu:
         interpreter.bus = self.bus
         interpreter.flush_translations()
         try:
-            found: Leave = getattr(interpreter, how)(block)
-            return found
+            return run(interpreter)
         finally:
             self._engine.flush_translations()
 
@@ -518,7 +472,7 @@ class Cpu:
         if words[MODE] & M.LMA:
             reason = self._engine.micro(self._delivery)
             while reason in (Leave.CODE, Leave.MMIO):
-                reason = self._again(reason, self._delivery, "micro")
+                reason = self._again(reason, lambda engine: engine.micro(self._delivery))
             if reason is Leave.FAULT:
                 raise GuestFault(*(words[SLOT[f"fault_{n}"]] for n in ("vector", "error", "address")))
         elif words[MODE] & M.PROTECTED:

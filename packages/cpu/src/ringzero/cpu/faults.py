@@ -15,3 +15,11 @@ class GuestFault(Exception):  # an event of the guest's, not an error of ours
 WITH_ERROR_CODE = frozenset({8, 10, 11, 12, 13, 14, 17, 21})
 CONTRIBUTORY = frozenset({0, 10, 11, 12, 13})
 PAGE_FAULT, DOUBLE_FAULT = 14, 8
+
+
+class Shutdown(Exception):
+    """A fault while #DF was delivered: the processor stops until reset."""
+
+
+class Unsupported(Exception):
+    """The guest asked for something that is architecture, and not here; the argument says what."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import mmap
-from collections.abc import Callable
-from typing import Protocol
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
 
 from ringzero.cpu.block import Block
 from ringzero.cpu.exits import Leave
@@ -63,3 +63,16 @@ class Engine(Protocol):
     def protect(self) -> None: ...
     def translate(self, linear: int, access: int) -> int: ...
     def close(self) -> None: ...
+
+
+class Entry(Protocol):
+    """What a boot protocol hands over; see `machine.boot.entry.EntryState`."""
+
+    @property
+    def registers(self) -> Mapping[str, int]: ...
+    @property
+    def segments(self) -> Mapping[str, Any]: ...
+    @property
+    def gdtr(self) -> tuple[int, int]: ...
+    @property
+    def idtr(self) -> tuple[int, int]: ...
