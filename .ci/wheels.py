@@ -13,6 +13,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -54,7 +55,7 @@ def main() -> None:
         stamp.write_text(key)
 
 
-def ignoring(top: tuple[str, ...]):  # type: ignore[no-untyped-def]
+def ignoring(top: tuple[str, ...]) -> Callable[[str, list[str]], set[str]]:
     """shutil's ignore function: LEFT_OUT everywhere, and `top` directly under the package."""
 
     def ignore(directory: str, names: list[str]) -> set[str]:

@@ -31,7 +31,7 @@ from ringzero.cpu.faults import (
 )  # fmt: skip
 from ringzero.cpu.interfaces import Bus, Clock, Engine, Entry, Interrupts, Memory
 from ringzero.cpu.lowering import Lowerer
-from ringzero.cpu.mmu import Walker
+from ringzero.cpu.mmu import Walker, is_canonical
 from ringzero.cpu.mode import mode_word
 from ringzero.cpu.registers import Registers
 from ringzero.cpu.state import ARCHITECTURAL, SLOT, State
@@ -192,7 +192,7 @@ class Cpu:
 
     def translate(self, linear: int) -> int | None:
         """Physical address of a linear one, or None; nothing changes."""
-        if (linear + 0x8000_0000_0000) >> 48 & 0xFFFF:
+        if not is_canonical(linear):
             return None
         return self._walker.peek(self.words, linear)
 
@@ -212,7 +212,7 @@ class Cpu:
             raise GuestFault(AC)
         pieces = []
         while size:
-            if (linear + 0x8000_0000_0000) >> 48 & 0xFFFF:
+            if not is_canonical(linear):
                 raise GuestFault(GP)
             length = min(size, 4096 - (linear & 0xFFF))
             pieces.append((self._engine.translate(linear, access), length))
@@ -336,7 +336,7 @@ class Cpu:
                 raise AssertionError(f"an engine left its loop for {reason!r}")
 
     def _fetch(self, linear: int) -> int:
-        if (linear + 0x8000_0000_0000) >> 48 & 0xFFFF:
+        if not is_canonical(linear):
             raise GuestFault(GP)
         return self._engine.translate(linear, FETCH | (USER if self.words[CPL] == 3 else 0))
 

@@ -38,6 +38,11 @@ PF_P, PF_W, PF_U, PF_RSVD, PF_I = 1, 2, 4, 8, 16
 _ENTRY = struct.Struct("<Q")
 
 
+def is_canonical(linear: int) -> bool:
+    """Whether bits 63 to 47 are all the same (SDM 1, 3.3.7.1)."""
+    return not (linear + 0x8000_0000_0000) >> 48 & 0xFFFF
+
+
 class Walker:
     """Walks the page tables in `memory`.
 

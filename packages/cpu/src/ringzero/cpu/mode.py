@@ -30,13 +30,13 @@ def mode_word(words: Sequence[int]) -> int:
     cs, ss, efer = words[SLOT["cs_attr"]], words[SLOT["ss_attr"]], words[SLOT["efer"]]
     mode = words[SLOT["cpl"]]
     if efer & control.EFER_LMA:
-        mode |= LMA | (LONG if cs & 0x200 else 0)
+        mode |= LMA | (LONG if cs & control.ATTR_LONG else 0)
     if not mode & LONG:
-        mode |= BIG if cs & 0x400 else 0
-        mode |= STACK_BIG if ss & 0x400 else 0
+        mode |= BIG if cs & control.ATTR_BIG else 0
+        mode |= STACK_BIG if ss & control.ATTR_BIG else 0
         for name in ("es", "cs", "ss", "ds"):
             flat = words[SLOT[f"{name}_base"]] == 0 and words[SLOT[f"{name}_limit"]] == 0xFFFF_FFFF
-            if not flat or not words[SLOT[f"{name}_attr"]] & 0x80:
+            if not flat or not words[SLOT[f"{name}_attr"]] & control.ATTR_PRESENT:
                 mode |= SEGMENTED
     if words[SLOT["cr0"]] & control.CR0_PE:
         mode |= PROTECTED

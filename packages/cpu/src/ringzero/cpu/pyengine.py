@@ -16,13 +16,14 @@ from ringzero.cpu.block import NO_PAGE, Block
 from ringzero.cpu.exits import CLEAN, CODE, FETCH, IMPLICIT, READ, TABLE, USER, WRITE, Leave
 from ringzero.cpu.faults import GuestFault
 from ringzero.cpu.interfaces import Memory
-from ringzero.cpu.mmu import Walker
+from ringzero.cpu.mmu import Walker, is_canonical
 from ringzero.cpu.mode import mode_word
 from ringzero.cpu.pyfunctions import bind
-from ringzero.cpu.state import SEGMENTS, SLOT, State
+from ringzero.cpu.segments import checked
+from ringzero.cpu.state import SLOT, State
 from ringzero.cpu.uops import STACK
 from ringzero.isa import rflags as F
-from ringzero.isa.names import GP, SS, STACK_FAULT
+from ringzero.isa.names import GP, STACK_FAULT
 
 M64 = (1 << 64) - 1
 RIP, RFLAGS, RES, AUX, MODE = (SLOT[n] for n in ("rip", "rflags", "res", "aux", "mode"))
@@ -234,7 +235,7 @@ class PythonEngine:
         return entry
 
     def _walk(self, linear: int, access: int) -> int:
-        if (linear + 0x8000_0000_0000) >> 48 & 0xFFFF:
+        if not is_canonical(linear):
             raise GuestFault(GP)
         if self.user and not access & IMPLICIT:
             access |= USER
@@ -363,7 +364,7 @@ class PythonEngine:
         """Physical pieces (address, size) of a linear range of at most two pages; fills the caches."""
         last = address + size - 1 & M64
         for end in (address, last):
-            if (end + 0x8000_0000_0000) >> 48 & 0xFFFF:
+            if not is_canonical(end):
                 raise GuestFault(STACK_FAULT if scale & STACK else GP)
         head = min(size, 4096 - (address & 0xFFF))
         parts = [(self._translated(address, access), head)]
@@ -417,17 +418,5 @@ class PythonEngine:
             self.flush_translations()
 
     def segment(self, segment: int, offset: int, access: int) -> int:
-        """Linear address of an offset in a segment outside 64-bit mode; faults beyond its limit or against its type."""
-        R, name, size = self.R, SEGMENTS[segment], access & 15
-        attr, limit = R[SLOT[f"{name}_attr"]], R[SLOT[f"{name}_limit"]]
-        fault = GuestFault(STACK_FAULT if segment == SS else GP)
-        if not attr & 0x80:
-            raise fault
-        code, down = attr & 8, attr & 0xC == 4
-        if (access & 16 and (code or not attr & 2)) or (code and not attr & 2):
-            raise fault
-        end = offset + max(size, 1) - 1
-        top = 0xFFFF_FFFF if attr & 0x400 else 0xFFFF
-        if (down and (offset <= limit or end > top)) or (not down and end > limit):
-            raise fault
-        return R[SLOT[f"{name}_base"]] + offset & 0xFFFF_FFFF
+        """The effect SEGMENT: `access` is the size, and 16 for a write."""
+        return checked(self.R, segment, offset, access & 15, bool(access & 16))

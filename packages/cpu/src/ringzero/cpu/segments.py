@@ -6,13 +6,25 @@ The checks also ask for the permission to set a descriptor's accessed bit, so th
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ringzero.cpu.faults import GuestFault
+from ringzero.cpu.mmu import is_canonical
 from ringzero.cpu.state import SEGMENTS, SLOT
 from ringzero.isa import rflags as F
-from ringzero.isa.control import EFER_LMA
+from ringzero.isa.control import (
+    ATTR_BIG,
+    ATTR_CODE,
+    ATTR_CODE_OR_DATA,
+    ATTR_CONFORMING,
+    ATTR_LONG,
+    ATTR_PAGES,
+    ATTR_PRESENT,
+    ATTR_WRITABLE,
+    EFER_LMA,
+)
 from ringzero.isa.names import FS, GP, GS, NP, RSP, SS, STACK_FAULT, TS
 
 if TYPE_CHECKING:
@@ -20,15 +32,8 @@ if TYPE_CHECKING:
 
 M32 = 0xFFFF_FFFF
 M64 = (1 << 64) - 1
-PRESENT, CODE_OR_DATA, IS_CODE, CONFORMING, WRITABLE = 0x80, 0x10, 8, 4, 2
-LONG_CODE, BIG = 0x200, 0x400
 CALL_GATE = 0xC  # type of a 32-bit or 64-bit call gate
 OLD_GATES = (1, 4, 5, 9)  # 16-bit TSS and call gate, task gate, 32-bit TSS: outside long mode
-
-
-def is_canonical(address: int) -> bool:
-    """Whether bits 63 to 47 are all the same."""
-    return ((address + 0x8000_0000_0000) >> 48 & 0xFFFF) == 0
 
 
 @dataclass(frozen=True)
@@ -50,7 +55,7 @@ class Descriptor:
     @property
     def limit(self) -> int:
         raw = self.word & 0xFFFF | self.word >> 32 & 0xF0000
-        return raw << 12 | 0xFFF if self.attr & 0x800 else raw
+        return raw << 12 | 0xFFF if self.attr & ATTR_PAGES else raw
 
     @property
     def dpl(self) -> int:
@@ -58,11 +63,11 @@ class Descriptor:
 
     @property
     def is_code(self) -> bool:
-        return self.attr & (CODE_OR_DATA | IS_CODE) == CODE_OR_DATA | IS_CODE
+        return self.attr & (ATTR_CODE_OR_DATA | ATTR_CODE) == ATTR_CODE_OR_DATA | ATTR_CODE
 
     @property
     def is_data(self) -> bool:
-        return self.attr & (CODE_OR_DATA | IS_CODE) == CODE_OR_DATA
+        return self.attr & (ATTR_CODE_OR_DATA | ATTR_CODE) == ATTR_CODE_OR_DATA
 
 
 def fetch(cpu: Cpu, selector: int, size: int = 8, external: int = 0) -> Descriptor:
@@ -70,7 +75,7 @@ def fetch(cpu: Cpu, selector: int, size: int = 8, external: int = 0) -> Descript
     error = selector & 0xFFFC | external
     table = "ldtr" if selector & 4 else "gdtr"
     words, index = cpu.words, selector & 0xFFF8
-    if selector & 4 and not words[SLOT["ldtr_attr"]] & PRESENT:
+    if selector & 4 and not words[SLOT["ldtr_attr"]] & ATTR_PRESENT:
         raise GuestFault(GP, error)
     if index + size - 1 > words[SLOT[f"{table}_limit"]]:
         raise GuestFault(GP, error)
@@ -91,13 +96,13 @@ def accessible(cpu: Cpu, found: Descriptor) -> Descriptor:
 
 def put(cpu: Cpu, name: str, selector: int, descriptor: Descriptor) -> None:
     """Fill a segment register, and set the descriptor's accessed bit."""
-    if descriptor.attr & CODE_OR_DATA and not descriptor.attr & 1:
+    if descriptor.attr & ATTR_CODE_OR_DATA and not descriptor.attr & 1:
         cpu.store(descriptor.address + 4, 4, descriptor.word >> 32 | 1 << 8, system=True)
     words = cpu.words
     words[SLOT[f"{name}_selector"]] = selector
     words[SLOT[f"{name}_base"]] = descriptor.base
     words[SLOT[f"{name}_limit"]] = descriptor.limit
-    words[SLOT[f"{name}_attr"]] = descriptor.attr | (1 if descriptor.attr & CODE_OR_DATA else 0)
+    words[SLOT[f"{name}_attr"]] = descriptor.attr | (1 if descriptor.attr & ATTR_CODE_OR_DATA else 0)
 
 
 def put_null(cpu: Cpu, name: str, selector: int) -> None:
@@ -113,11 +118,11 @@ def data_segment(cpu: Cpu, number: int, selector: int) -> Descriptor | None:
     if not error:
         return None
     found = fetch(cpu, selector)
-    readable = found.is_data or (found.is_code and found.attr & WRITABLE)
-    conforming = found.is_code and found.attr & CONFORMING
+    readable = found.is_data or (found.is_code and found.attr & ATTR_WRITABLE)
+    conforming = found.is_code and found.attr & ATTR_CONFORMING
     if not readable or (not conforming and max(rpl, cpl) > found.dpl):
         raise GuestFault(GP, error)
-    if not found.attr & PRESENT:
+    if not found.attr & ATTR_PRESENT:
         raise GuestFault(NP, error)
     return accessible(cpu, found)
 
@@ -130,9 +135,9 @@ def stack_segment(cpu: Cpu, selector: int, cpl: int, long: bool) -> Descriptor |
             return None
         raise GuestFault(GP, 0)
     found = fetch(cpu, selector)
-    if selector & 3 != cpl or found.dpl != cpl or not found.is_data or not found.attr & WRITABLE:
+    if selector & 3 != cpl or found.dpl != cpl or not found.is_data or not found.attr & ATTR_WRITABLE:
         raise GuestFault(GP, error)
-    if not found.attr & PRESENT:
+    if not found.attr & ATTR_PRESENT:
         raise GuestFault(STACK_FAULT, error)
     return accessible(cpu, found)
 
@@ -153,23 +158,37 @@ def load_segment(cpu: Cpu, number: int, slot: int, popped: int = 0) -> None:
     cpu.update_mode()
 
 
+def checked(words: Sequence[int], segment: int, offset: int, size: int, write: bool = False) -> int:
+    """Linear address of an offset in a segment outside 64-bit mode, by its presence, type and limit (SDM 3A 5.3-5.5).
+
+    Raises GuestFault: #SS for the stack segment, #GP for the others.
+    """
+    name = SEGMENTS[segment]
+    attr, limit = words[SLOT[f"{name}_attr"]], words[SLOT[f"{name}_limit"]]
+    allowed = attr & ATTR_PRESENT
+    if attr & ATTR_CODE:  # never writable, and readable by the bit that says writable in data
+        allowed = allowed and not write and attr & ATTR_WRITABLE
+    elif write:
+        allowed = allowed and attr & ATTR_WRITABLE
+    end = offset + max(size, 1) - 1
+    if attr & (ATTR_CODE | ATTR_CONFORMING) == ATTR_CONFORMING:  # data that expands down
+        inside = offset > limit and end <= (M32 if attr & ATTR_BIG else 0xFFFF)
+    else:
+        inside = end <= limit
+    if not (allowed and inside):
+        raise GuestFault(STACK_FAULT if segment == SS else GP)
+    return words[SLOT[f"{name}_base"]] + offset & M32
+
+
 def linear(cpu: Cpu, segment: int, offset: int, size: int, write: bool = False) -> int:
     """Linear address of an offset in a segment, checked as the mode asks."""
-    words, name = cpu.words, SEGMENTS[segment]
-    base = words[SLOT[f"{name}_base"]]
-    fault = GuestFault(STACK_FAULT if segment == SS else GP)
-    if cpu.long_code:
-        address = (base if segment in (FS, GS) else 0) + offset & M64
-        if not (is_canonical(address) and is_canonical(address + size - 1)):
-            raise fault
-        return address
-    attr, limit = words[SLOT[f"{name}_attr"]], words[SLOT[f"{name}_limit"]]
-    if not attr & PRESENT or (write and (attr & IS_CODE or not attr & WRITABLE)):
-        raise fault
-    end, down = offset + size - 1, attr & 0xC == 4
-    if (down and (offset <= limit or end > (M32 if attr & BIG else 0xFFFF))) or (not down and end > limit):
-        raise fault
-    return base + offset & M32
+    if not cpu.long_code:
+        return checked(cpu.words, segment, offset, size, write)
+    base = cpu.words[SLOT[f"{SEGMENTS[segment]}_base"]] if segment in (FS, GS) else 0
+    address = base + offset & M64
+    if not (is_canonical(address) and is_canonical(address + size - 1)):
+        raise GuestFault(STACK_FAULT if segment == SS else GP)
+    return address
 
 
 # --- the stack, for far transfers ------------------------------------------------------------------------------------
@@ -178,7 +197,7 @@ def linear(cpu: Cpu, segment: int, offset: int, size: int, write: bool = False) 
 def stack_mask(cpu: Cpu) -> int:
     if cpu.long_code:
         return M64
-    return M32 if cpu.words[SLOT["ss_attr"]] & BIG else 0xFFFF
+    return M32 if cpu.words[SLOT["ss_attr"]] & ATTR_BIG else 0xFFFF
 
 
 def stack_pointer(cpu: Cpu) -> int:
@@ -221,7 +240,7 @@ def _code_for_jump(cpu: Cpu, selector: int, offset: int) -> Descriptor:
         cpu.unsupported("a call gate, a task gate or a task switch")
     if not found.is_code:
         raise GuestFault(GP, error)
-    if found.attr & CONFORMING:
+    if found.attr & ATTR_CONFORMING:
         allowed = found.dpl <= cpl
     else:
         allowed = found.dpl == cpl and selector & 3 <= cpl
@@ -235,17 +254,17 @@ def _code_for_jump(cpu: Cpu, selector: int, offset: int) -> Descriptor:
 def _check_code(cpu: Cpu, found: Descriptor, error: int) -> None:
     """Present, with sensible L and D bits."""
     lma = cpu.words[SLOT["efer"]] & EFER_LMA
-    long = lma and found.attr & LONG_CODE
-    if long and found.attr & BIG:
+    long = lma and found.attr & ATTR_LONG
+    if long and found.attr & ATTR_BIG:
         raise GuestFault(GP, error)
-    if not found.attr & PRESENT:
+    if not found.attr & ATTR_PRESENT:
         raise GuestFault(NP, error)
     accessible(cpu, found)
 
 
 def _check_target(cpu: Cpu, found: Descriptor, offset: int) -> None:
     """The new instruction pointer: canonical, or within the segment; the last check of all."""
-    if cpu.words[SLOT["efer"]] & EFER_LMA and found.attr & LONG_CODE:
+    if cpu.words[SLOT["efer"]] & EFER_LMA and found.attr & ATTR_LONG:
         outside = not is_canonical(offset)
     else:
         outside = offset > found.limit
@@ -278,7 +297,7 @@ def _code_for_return(cpu: Cpu, selector: int) -> Descriptor:
     if not error:
         raise GuestFault(GP, 0)
     found = fetch(cpu, selector)
-    wrong_level = found.dpl > rpl if found.attr & CONFORMING else found.dpl != rpl
+    wrong_level = found.dpl > rpl if found.attr & ATTR_CONFORMING else found.dpl != rpl
     if not found.is_code or rpl < cpl or wrong_level:
         raise GuestFault(GP, error)
     _check_code(cpu, found, error)
@@ -292,7 +311,7 @@ def _to_outer(
     rpl, cpl = selector & 3, cpu.words[SLOT["cpl"]]
     stack_offset, stack_selector = stack
     lma = bool(cpu.words[SLOT["efer"]] & EFER_LMA)
-    descriptor = stack_segment(cpu, stack_selector, rpl, lma and bool(found.attr & LONG_CODE))
+    descriptor = stack_segment(cpu, stack_selector, rpl, lma and bool(found.attr & ATTR_LONG))
     _check_target(cpu, found, offset)
     _enter_code(cpu, selector, found, offset, rpl)
     if descriptor is None:
@@ -359,7 +378,7 @@ def _system_segment(cpu: Cpu, selector: int, types: tuple[int, ...]) -> Descript
     found = fetch(cpu, selector, size=16 if cpu.words[SLOT["efer"]] & EFER_LMA else 8)
     if found.attr & 0x1F not in types:
         raise GuestFault(GP, error)
-    if not found.attr & PRESENT:
+    if not found.attr & ATTR_PRESENT:
         raise GuestFault(NP, error)
     return found
 
@@ -408,7 +427,7 @@ def deliver_protected(cpu: Cpu) -> None:
     found = fetch(cpu, selector, external=external)
     if not found.is_code or found.dpl > cpl:
         raise GuestFault(GP, error)
-    if not found.attr & PRESENT:
+    if not found.attr & ATTR_PRESENT:
         raise GuestFault(NP, error)
     accessible(cpu, found)
     size = 4 if kind & 8 else 2
@@ -419,7 +438,7 @@ def deliver_protected(cpu: Cpu) -> None:
     frame: tuple[int, ...] = (flags, words[SLOT["cs_selector"]], words[SLOT["int_rip"]])
     if words[SLOT["int_has_error"]]:
         frame += (words[SLOT["int_error"]],)
-    new_cpl = cpl if found.attr & CONFORMING else found.dpl
+    new_cpl = cpl if found.attr & ATTR_CONFORMING else found.dpl
     if new_cpl < cpl:
         frame = (words[SLOT["ss_selector"]], words[RSP], *frame)
         _switch_stack(cpu, new_cpl, frame, size, external)

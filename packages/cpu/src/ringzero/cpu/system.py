@@ -14,6 +14,7 @@ from ringzero.cpu import segments
 from ringzero.cpu.cpuid import cpuid as cpuid_leaf
 from ringzero.cpu.exits import PHYSICAL_BITS
 from ringzero.cpu.faults import GuestFault
+from ringzero.cpu.mmu import is_canonical
 from ringzero.cpu.state import SLOT
 from ringzero.isa import rflags as F
 from ringzero.isa.control import (
@@ -318,7 +319,7 @@ def write_msr(cpu: Cpu) -> None:
             value &= M32  # SDM 4, table 2-2: writes of bits 63:32 are ignored
         words[SLOT[_PLAIN_MSRS[number]]] = value
     elif number in _ADDRESS_MSRS:
-        if not segments.is_canonical(value):
+        if not is_canonical(value):
             raise GuestFault(GP)
         words[SLOT[_ADDRESS_MSRS[number]]] = value
     elif number == MSR_EFER:
