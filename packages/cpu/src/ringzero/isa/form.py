@@ -63,7 +63,8 @@ class Form:
     `undefined_results` names operands left undefined in some cases. `lock`: LOCK is allowed, with a memory
     destination. `rep`: "rep" (F3 and F2 repeat alike), "repz" (F3 while equal, F2 while not) or None; the source
     segment of string instructions is record.OVERRIDE, or ds. `cpl`: 0 when privileged, 3 otherwise.
-    `aliases`: other mnemonics that the assembler takes for this row. `decode_only`: the assembler never chooses it
+    `feature`: the CPUID feature, by QEMU's name ("bmi2"), without which the row raises #UD; "" for what every
+    processor of this machine has. `aliases`: other mnemonics that the assembler takes for this row. `decode_only`: the assembler never chooses it
     (another row has the same meaning). `note`: for people.
     """
 
@@ -97,6 +98,7 @@ class Form:
     lock: bool
     rep: str | None
     cpl: int
+    feature: str
     aliases: tuple[str, ...]
     decode_only: bool
     note: str
@@ -203,6 +205,7 @@ def form(
     lock: bool = False,
     rep: str | None = None,
     cpl: int = 3,
+    feature: str = "",
     aliases: str = "",
     mod_ignored: bool = False,
     decode_only: bool = False,
@@ -228,7 +231,7 @@ def form(
             number=len(ROWS), mnemonic=mnemonic, encoding=encoding, operands=names, size=size,
             mode64=modes != "32", mode32=modes != "64", flags=flags, reads=reads, undefined=undefined,
             undefined_results=tuple(undefined_results.replace(",", " ").split()), lock=lock, rep=rep, cpl=cpl,
-            aliases=tuple(aliases.replace(",", " ").split()), mod_ignored=mod_ignored, decode_only=decode_only,
+            feature=feature, aliases=tuple(aliases.replace(",", " ").split()), mod_ignored=mod_ignored, decode_only=decode_only,
             note=note, **fields,
         )
     )  # fmt: skip
