@@ -1,11 +1,13 @@
 """Guest loops for the engines' benchmarks: 64-bit code, flat, data at 2 MiB, ending in HLT.
 
-Each entry: name, source, and the instructions that one run of it takes. `rcx` turns are chosen for some millions.
+Each takes some millions of steps, may use every register but r15, and can be run again and again from its start.
 """
 
 from __future__ import annotations
 
 from functools import cache
+
+import mixed
 
 CODE = 0x100000
 DATA = 0x200000
@@ -107,8 +109,18 @@ SOURCES = {
             dec r9
             jnz again
     """,
+    # 64 KiB, byte by byte in one instruction, sixty-four times.
+    "rep movsb": """
+            mov r9, 64
+    again:  mov rsi, DATA
+            mov rdi, DATA+0x20000
+            mov ecx, 65536
+            rep movsb
+            dec r9
+            jnz again
+    """,
     # Bubble sort of 1024 words from a linear congruence.
-    "bubble": """
+    "sort": """
             mov rdi, DATA
             mov eax, 12345
             xor ecx, ecx
@@ -132,13 +144,30 @@ SOURCES = {
             dec r8d
             jnz pass_
     """,
+    # Hundreds of small blocks with branches that no one can foresee, calls, and memory all over 64 pages.
+    "mixed": mixed.source(),
 }
 
 
+def source(name: str, turns: int = 1) -> str:
+    """The loop as text without its end, to be run `turns` times."""
+    return f"""
+        DATA equ {DATA:#x}
+        mov r15, {turns}
+    once_more:
+        mov esp, {STACK:#x}
+        xor eax, eax
+        xor ebx, ebx
+        {SOURCES[name]}
+        dec r15
+        jnz once_more
+    """
+
+
 @cache
-def code(name: str) -> bytes:
+def code(name: str, turns: int = 1) -> bytes:
     """The machine code of a loop, to be put at CODE."""
     from ringzero import assemble
 
-    head = f"bits 64\norg {CODE:#x}\nDATA equ {DATA:#x}\nmov esp, {STACK:#x}\nxor eax, eax\nxor ebx, ebx\n"
-    return assemble(f"{head}{SOURCES[name]}\n        hlt\n", format="bin", name=f"{name}.asm").binary
+    text = f"bits 64\norg {CODE:#x}\n{source(name, turns)}\n        hlt\n"
+    return assemble(text, format="bin", name=f"{name}.asm").binary
