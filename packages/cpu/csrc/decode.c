@@ -17,12 +17,14 @@ typedef struct {
     const uint8_t *prefixes; /* class by byte */
     const uint16_t *cells;   /* 4 maps of 256 */
     unsigned opsizes;        /* where in a row the mode's operand sizes are */
-    uint8_t addrsize, no_base;
+    uint8_t addrsizes[2];    /* without and with 67 */
+    uint8_t no_base;
 } mode_tables;
 
-static const mode_tables modes[2] = {
-    {rz_prefix_classes, rz_cells, 0, 8, RZ_RIP},
-    {rz_prefix_classes + 256, rz_cells + 1024, 4, 4, RZ_NO_REGISTER},
+static const mode_tables modes[3] = {
+    {rz_prefix_classes, rz_cells, 0, {8, 4}, RZ_RIP},
+    {rz_prefix_classes + 256, rz_cells + 1024, 4, {4, 2}, RZ_NO_REGISTER},
+    {rz_prefix_classes + 512, rz_cells + 2048, 8, {2, 4}, RZ_NO_REGISTER},
 };
 
 /* `size` bytes at p, little endian, whatever the host. */
@@ -218,11 +220,11 @@ static size_t decode_one(const uint8_t *start, const uint8_t *stop, const mode_t
         if (cell == RZ_INVALID_CELL) return invalid(insn, (size_t)(p - start) + looked, RZ_INVALID);
     }
 
-    const uint8_t *row = rz_rows + 12 * cell;
-    const unsigned flags = row[8], rex = insn->rex, prefixes = insn->prefixes;
+    const uint8_t *row = rz_rows + 16 * cell;
+    const unsigned flags = row[12], rex = insn->rex, prefixes = insn->prefixes;
     insn->form = (uint16_t)cell;
     insn->opsize = row[mode->opsizes + ((rex >> 2 & 2) | (prefixes >> 3 & 1))];
-    insn->addrsize = (uint8_t)(mode->addrsize >> (prefixes >> 4 & 1));
+    insn->addrsize = mode->addrsizes[prefixes >> 4 & 1];
     if (flags & RZ_ROW_PLUS_R) insn->opreg = (uint8_t)((opcode & 7) | (rex << 3 & 8));
     if (flags & RZ_ROW_MODRM) {
         if (p == stop) return ended(insn, start, stop);
@@ -235,8 +237,8 @@ static size_t decode_one(const uint8_t *start, const uint8_t *stop, const mode_t
         p = LIKELY(insn->addrsize != 2) ? read_address(insn, p, stop, mode->no_base) : read_address16(insn, p, stop);
         if (p == NULL) return ended(insn, start, stop);
     }
-    if (row[9] != RZ_IMM_NONE) {
-        p = read_immediate(insn, p, stop, row[9]);
+    if (row[13] != RZ_IMM_NONE) {
+        p = read_immediate(insn, p, stop, row[13]);
         if (p == NULL) return ended(insn, start, stop);
     }
     if (prefixes & RZ_LOCK && (!(flags & RZ_ROW_LOCK) || insn->mod == 3))
@@ -247,7 +249,7 @@ static size_t decode_one(const uint8_t *start, const uint8_t *stop, const mode_t
 }
 
 size_t rz_decode(const uint8_t *code, size_t n, int mode, rz_insn *out, size_t max) {
-    const mode_tables *tables = &modes[mode == 64 ? 0 : 1];
+    const mode_tables *tables = &modes[mode == 64 ? 0 : mode == 32 ? 1 : 2];
     size_t count = 0, at = 0;
     while (at < n && count < max) {
         const size_t left = n - at;

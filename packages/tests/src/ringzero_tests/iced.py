@@ -128,7 +128,7 @@ DELIBERATE: tuple[Deliberate, ...] = (
     ),
     Deliberate(
         "Intel has SYSCALL and SYSRET in 64-bit mode only (SDM 2B, SYSCALL); iced reads AMD's too",
-        lambda mode, ours, theirs: mode == 32 and not ours and theirs in ("syscall", "sysret"),
+        lambda mode, ours, theirs: mode != 64 and not ours and theirs in ("syscall", "sysret"),
     ),
 )  # fmt: skip
 

@@ -69,6 +69,18 @@ CASES = (
     (64, "67 e3 fe", "jecxz rel8 [a32 E3 cb]", {"imm": -2}),
     (64, "e3 fe", "jrcxz rel8 [a64 E3 cb]", {}),
     (32, "67 e3 fe", "jcxz rel8 [a16 E3 cb]", {}),
+    (16, "e3 fe", "jcxz rel8 [a16 E3 cb]", {"opsize": 2}),
+    (16, "67 e3 fe", "jecxz rel8 [a32 E3 cb]", {"addrsize": 4}),
+    (16, "50", "push o [50+r]", {"opsize": 2}),
+    (16, "66 50", "push o [50+r]", {"opsize": 4}),
+    (16, "ea 34 12 08 00", "jmp far [EA far]", {"imm": 0x1234, "disp": 8}),
+    (16, "66 ea 78 56 34 12 08 00", "jmp far [EA far]", {"imm": 0x12345678, "disp": 8}),
+    (16, "66 67 81 04 8b 78 56 34 12", "add rm, imm [81 /0 iz]", {"base": 3, "index": 1, "imm": 0x12345678}),
+    (16, "81 46 fe 34 12", "add rm, imm [81 /0 iz]", {"base": 5, "disp": -2, "seg": 2, "imm": 0x1234}),
+    (16, "a1 34 12", "mov acc, moffs [A1 moffs]", {"opsize": 2, "addrsize": 2, "disp": 0x1234}),
+    (16, "98", "cbw [o16 98]", {}),
+    (16, "66 cf", "iretd [o32 CF]", {"opsize": 4}),
+    (16, "0f 20 c0", "mov rr, creg [0F 20 /r]", {"opsize": 4}),
     # one opcode, several rows
     (64, "90", "nop [REX.B0 90]", {}),
     (64, "48 90", "nop [REX.B0 90]", {}),
@@ -161,9 +173,9 @@ def test_every_kind_of_buffer(decode: Decode) -> None:
         assert [FORMS[t[R.FORM]].mnemonic for t in decode(code)] == ["nop", "ret"]
 
 
-@pytest.mark.parametrize("mode", [0, 16, 63])
+@pytest.mark.parametrize("mode", [0, 8, 63])
 def test_unknown_mode_is_refused(decode: Decode, mode: int) -> None:
-    with pytest.raises(ValueError, match="64 or 32"):
+    with pytest.raises(ValueError, match="64, 32 or 16"):
         decode(b"\x90", mode)
 
 

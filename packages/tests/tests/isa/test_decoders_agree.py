@@ -12,9 +12,8 @@ import pytest
 from ringzero.isa import FORMS
 from ringzero.isa import decode as python
 from ringzero.isa.form import Form
+from ringzero.isa.record import MODES
 from ringzero_tests.drawbytes import draw
-
-MODES = (64, 32)
 
 
 def rows_of(mode: int) -> list[Form]:

@@ -34,12 +34,12 @@ def test_numbers_are_places() -> None:
     assert len(FORMS) < FORM_LIMIT
 
 
-@pytest.mark.parametrize("mode", [64, 32])
+@pytest.mark.parametrize("mode", [64, 32, 16])
 def test_no_two_rows_overlap(mode: int) -> None:
     build_tables(FORMS, mode)
 
 
-@pytest.mark.parametrize("mode", [64, 32])
+@pytest.mark.parametrize("mode", [64, 32, 16])
 def test_every_row_can_be_reached(mode: int) -> None:
     tables = build_tables(FORMS, mode)
     reached = {cell for cells in tables.cells for cell in cells} | {

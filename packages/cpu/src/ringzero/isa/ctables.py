@@ -14,8 +14,6 @@ from ringzero.isa import dectab as D
 from ringzero.isa import record as R
 from ringzero.isa.table import FORMS
 
-_MODES = (64, 32)
-
 _CONSTANTS = {
     "LOCK": R.LOCK, "REP": R.REP, "REPNE": R.REPNE, "REX_PREFIX": R.REX_PREFIX, "SEGMENT_PREFIX": R.SEGMENT_PREFIX,
     "NO_REGISTER": R.NO_REGISTER, "NO_SEGMENT": R.NO_SEGMENT, "RIP": R.RIP, "INVALID_FORM": R.INVALID_FORM,
@@ -52,11 +50,12 @@ def _packed_tables(mode: int, pool: list[int]) -> list[int]:
 
 
 def _rows() -> Iterable[int]:
-    """12 bytes a row: operand sizes in 64-bit and in 32-bit mode (4 each), flags, immediate, and two zeros."""
+    """16 bytes a row: operand sizes in each mode (4 each), flags, immediate, and two zeros."""
     for form in FORMS:
         at = D.layout(form)
         flags = at.modrm | at.lock << 1 | at.mod_ignored << 2 | at.plus_r << 3
-        yield from (*D.opsizes(form, 64), *D.opsizes(form, 32), flags, at.immediate, 0, 0)
+        sizes = [size for mode in R.MODES for size in D.opsizes(form, mode)]
+        yield from (*sizes, flags, at.immediate, 0, 0)
 
 
 @cache
@@ -71,15 +70,15 @@ def digest() -> str:
 def render() -> str:
     """The text of isa_tables.h."""
     pool: list[int] = []
-    cells = [value for mode in _MODES for value in _packed_tables(mode, pool)]
+    cells = [value for mode in R.MODES for value in _packed_tables(mode, pool)]
     parts = [
         "/* Made from the instruction table by ringzero.isa.ctables; do not edit. */\n#include <stdint.h>\n"
     ]
     parts += [f"#define RZ_{name} {value}" for name, value in _CONSTANTS.items()]
     parts += [f'#define RZ_TABLE_DIGEST "{digest()}"', f"#define RZ_FORMS {len(FORMS)}\n"]
-    parts.append(_array("uint8_t rz_prefix_classes", [c for mode in _MODES for c in D.prefix_classes(mode)]))
+    parts.append(_array("uint8_t rz_prefix_classes", [c for mode in R.MODES for c in D.prefix_classes(mode)]))
     parts.append(_array("uint16_t rz_cells", cells))
     parts.append(_array("uint16_t rz_nodes", pool))
     parts.append(_array("uint8_t rz_address16", [register for pair in D.ADDRESS16 for register in pair]))
-    parts.append(_array("uint8_t rz_rows", _rows(), columns=24))
+    parts.append(_array("uint8_t rz_rows", _rows(), columns=16))
     return "\n".join(parts)

@@ -36,7 +36,7 @@ def _mode(mode: int) -> _Mode:
 
     tables = D.tables_of(mode)
     return _Mode(
-        D.prefix_classes(mode), (mode // 8, mode // 16), R.RIP if mode == 64 else NO_REGISTER,
+        D.prefix_classes(mode), (D.address_size(mode, 0), D.address_size(mode, 1)), R.RIP if mode == 64 else NO_REGISTER,
         tables.cells, tables.nodes, [(D.opsizes(form, mode), D.layout(form)) for form in FORMS],
     )  # fmt: skip
 
@@ -46,7 +46,7 @@ def decode(
 ) -> list[RecordTuple]:
     """Decode `code` from its first byte on, at most `limit` instructions.
 
-    mode: 64, or 32 for protected and compatibility mode. Returns record tuples (see isa/record.py), one after the
+    mode: 64, 32 or 16, as the code segment's L and D bits say. Returns record tuples (see isa/record.py), one after the
     other: the next starts where the last ends. A record of form INVALID_FORM stands for bytes that are no
     instruction; decoding goes on behind its length, but ends at a TRUNCATED one.
 
@@ -54,8 +54,8 @@ def decode(
     >>> Record._make(decode(bytes.fromhex("4883c408"))[0]).imm
     8
     """
-    if mode not in (64, 32):
-        raise ValueError(f"decode: no mode {mode}; give 64 or 32")
+    if mode not in R.MODES:
+        raise ValueError(f"decode: no mode {mode}; give 64, 32 or 16")
     tables, end, position = _mode(mode), len(code), 0
     padded = bytes(code) + _PADDING
     left = end if limit is None else limit

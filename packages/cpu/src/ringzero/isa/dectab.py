@@ -53,7 +53,7 @@ def prefix_classes(mode: int) -> list[int]:
     classes[0x66], classes[0x67] = R.OPSIZE_PREFIX, R.ADDRSIZE_PREFIX
     for segment, byte in enumerate((0x26, 0x2E, 0x36, 0x3E, 0x64, 0x65)):
         # In 64-bit mode only fs and gs overrides count (SDM 2A 2.1.1).
-        classes[byte] = SEGMENT_CLASS + segment if mode == 32 or segment >= 4 else IGNORED_CLASS
+        classes[byte] = SEGMENT_CLASS + segment if mode != 64 or segment >= 4 else IGNORED_CLASS
     if mode == 64:
         classes[0x40:0x50] = [REX_CLASS] * 16
     return classes
@@ -72,9 +72,14 @@ class Tables:
     nodes: list[tuple[int, tuple[int, ...]]] = field(default_factory=list)
 
 
+def address_size(mode: int, addrsize_prefix: int) -> int:
+    """Address size in bytes: a prefix 67 halves it, or doubles it in 16-bit code."""
+    return ({64: 4, 32: 2, 16: 4} if addrsize_prefix else {64: 8, 32: 4, 16: 2})[mode]
+
+
 def operand_size(rule: str, mode: int, opsize_prefix: int, rex_w: int) -> int:
     """Operand size in bytes by a row's size rule (see Form)."""
-    legacy = 2 if opsize_prefix else 4
+    legacy = 2 if bool(opsize_prefix) != (mode == 16) else 4
     wide = bool(rex_w) and mode == 64
     match rule:
         case "v":
@@ -84,11 +89,11 @@ def operand_size(rule: str, mode: int, opsize_prefix: int, rex_w: int) -> int:
         case "y":
             return 8 if wide else 4
         case "d64":
-            return legacy if mode == 32 else 8 if wide or not opsize_prefix else 2
+            return legacy if mode != 64 else 8 if wide or not opsize_prefix else 2
         case "f64":
-            return legacy if mode == 32 else 8
+            return legacy if mode != 64 else 8
         case "n":
-            return mode // 8
+            return 8 if mode == 64 else 4
         case _:
             return {"8": 1, "w": 2, "d": 4, "q": 8}[rule]
 
@@ -131,8 +136,7 @@ def _prefixes_fit(form: Form, mode: int, at: Choice) -> bool:
         return False
     if form.need_opsize not in (None, operand_size(size_rule(form), mode, opsize, at.get(REX_W, 0))):
         return False
-    addrsize = mode // 8 if not at.get(ADDRSIZE_BIT, 0) else mode // 16
-    return form.need_addrsize in (None, addrsize)
+    return form.need_addrsize in (None, address_size(mode, at.get(ADDRSIZE_BIT, 0)))
 
 
 def _modrm_fits(form: Form, at: Choice) -> bool:
@@ -180,7 +184,7 @@ def _build(tables: Tables, forms: Sequence[Form], dimensions: Sequence[int], at:
 
 
 def build_tables(forms: Sequence[Form], mode: int) -> Tables:
-    """Tables for `mode` (64 or 32) from rows; raises Overlap when two rows cannot be told apart."""
+    """Tables for `mode` (64, 32 or 16) from rows; raises Overlap when two rows cannot be told apart."""
     by_opcode: dict[tuple[int, int], list[Form]] = {}
     for form in forms:
         if form.mode64 if mode == 64 else form.mode32:

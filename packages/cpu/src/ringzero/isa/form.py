@@ -56,7 +56,8 @@ class Form:
         "d64"  64-bit mode: 2 with 66 and no W, else 8; 32-bit mode: 2 with 66, else 4 (push, pop, enter, leave)
         "f64"  64-bit mode: 8; 32-bit mode: 2 with 66, else 4 (near branches)
         "n"    the mode's: 8 or 4 (mov to cr, sgdt)               "w" "d" "q"   2, 4, 8 whatever the prefixes
-    Modes: `mode64`, `mode32` whether the row exists there (32 = 32-bit protected and compatibility mode).
+    In 16-bit code 66 swaps 2 and 4 the other way round: 4 with it, 2 without.
+    Modes: `mode64`, `mode32` whether the row exists in 64-bit code, and in 32- and 16-bit code.
 
     Flags, letters of "oszapcdi" (also "n" NT, "v" VM, "r" RF, "t" TF): `flags` may be changed in a defined way,
     `reads` are read, `undefined` may be left undefined (in some cases: a shift's OF when the count is not 1).

@@ -30,8 +30,8 @@ def decode_array(code: bytes | bytearray | memoryview, mode: int = 64, *, limit:
 
     Arguments as decode.decode. Returns a cffi buffer of len(records) * 32 bytes.
     """
-    if mode not in (64, 32):
-        raise ValueError(f"decode: no mode {mode}; give 64 or 32")
+    if mode not in R.MODES:
+        raise ValueError(f"decode: no mode {mode}; give 64, 32 or 16")
     most = len(code) if limit is None else min(limit, len(code))
     records = ffi.new("rz_insn[]", most)
     count = lib.rz_decode(ffi.from_buffer("uint8_t[]", code), len(code), mode, records, most)

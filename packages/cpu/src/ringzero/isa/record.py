@@ -53,6 +53,9 @@ TOO_LONG = 3  # more than 15 bytes: #GP(0)
 
 MAX_LENGTH = 15
 
+#: Default operand or address widths of code, in bits: what decoders, assembler and disassembler call a mode.
+MODES = (64, 32, 16)
+
 RecordTuple = tuple[int, ...]
 
 
