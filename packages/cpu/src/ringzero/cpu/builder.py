@@ -101,6 +101,12 @@ class Builder(Access):
         self.emit("jumpnz", a=value, imm=target)
         self.ended = True
 
+    def repeat_if(self, value: int) -> None:
+        """End the block with an iteration of REP: once more from its first byte if `value` is not 0, else on."""
+        self.target = self.rip
+        self.emit("repeat", a=value, imm=self.rip)
+        self.ended = True
+
     def goto(self, value: int) -> None:
         """End the block with a jump to a computed address; #GP(0) if it is not canonical."""
         self.emit("goto", a=value)

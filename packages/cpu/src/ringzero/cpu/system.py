@@ -144,6 +144,7 @@ def _string_step(cpu: Cpu, register: int, size: int, addrsize: int, repeat: bool
         put(RCX, words[RCX] - 1)
         if words[RCX] & mask:
             words[SLOT["rip"]] = start
+            words[SLOT["rflags"]] |= F.RF  # as `uops.repeat` has it
 
 
 @handler

@@ -300,6 +300,9 @@ uop("next", "JUMP(1)", leaves=True)
 for _cc, _condition in CONDITIONS.items():
     uop(f"j{_cc}", f"BRANCH({_condition})", flags="r", leaves=True)
 uop("jumpnz", "BRANCH(A != 0)", leaves=True)
+#: The end of an iteration of REP: RF is set exactly while there are more to come (SDM 3B 17.3.1.1).
+uop("repeat", "state.rflags = (state.rflags | 0x10000) if A else (state.rflags & ~0x10000)\nBRANCH(A != 0)",
+    leaves=True)  # fmt: skip
 uop("goto", "if ((A + 0x800000000000) >> 48) != 0:\n    FAULT(13, 0)\nGOTO(A)", leaves=True)
 uop("call64", "STORE(state.rsp - 8, I)\nstate.rsp = state.rsp - 8\nJUMP(0)", memory=True, leaves=True)
 uop("callr64", "x = A\nif ((x + 0x800000000000) >> 48) != 0:\n    FAULT(13, 0)\nSTORE(state.rsp - 8, I)\n"

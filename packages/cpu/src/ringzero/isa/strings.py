@@ -61,7 +61,7 @@ def repeated(b: Builder, body: Callable[[], None]) -> None:
     """Run `body` once, or under REP once per pass through the block, which comes back to itself.
 
     A block that holds one instruction costs one step a pass, so each iteration is a step, and an interrupt fits
-    between two. A REP that finds a count of zero is one step as well.
+    between two; it finds RF set there. A REP that finds a count of zero is one step as well.
     """
     if not b.record[R.PREFIXES] & (R.REP | R.REPNE):
         body()
@@ -75,7 +75,7 @@ def repeated(b: Builder, body: Callable[[], None]) -> None:
     b.write(Reg(RCX, size), count)
     if b.form.rep == "repz":
         again = b.bits(again, b.condition("e" if b.record[R.PREFIXES] & R.REP else "ne"))
-    b.branch_if(again, b.rip)
+    b.repeat_if(again)
 
 
 @lowers("movsb", "movsw", "movsd", "movsq")
