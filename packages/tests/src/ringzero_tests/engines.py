@@ -75,7 +75,7 @@ class EngineRunner:
         self.engine = engine
         self.memory = Memory(MEMORY_SIZE)
         self.clock = StepClock()
-        self.cpu = Cpu(self.memory, NoBus(), self.clock, NoInterrupts(), engine=engine)
+        self.cpu = Cpu(self.memory, NoBus(), self.clock, NoInterrupts(), engine=engine, model="max")
 
     def load(self, case: Case, privilege: int = 3, registers: dict[str, int] | None = None) -> None:
         """Put a case, its tables and all registers in place; `registers` override what the case's system has."""

@@ -49,7 +49,7 @@ def _to_control(draft: Draft) -> None:
             (0, 1, 2, 4, 8, 0x20, 1 << 16, 1 << 18, 1 << 29, 1 << 30, 3 << 29, 1 << 31, 1 << 32, 1 << 40)
         ),
         3: draws.pick((TABLES, TABLES | 0x18, TABLES | 1 << 52, TABLES | 1 << 63)),
-        4: CR4 ^ draws.pick((0, 4, 8, 0x20, 0x40, 0x80, 0x100, 0x200, 0x400, 1 << 31, 1 << 40)),
+        4: CR4 ^ draws.pick((0, 4, 8, 0x10, 0x20, 0x80, 0x100, 1 << 31, 1 << 40)),  # what Bochs and ours have
         8: draws.pick((0, 3, 15, 16, 1 << 32)),
     }
     _set_moved(draft, values.get(draft.reg & 15, draws.value()))

@@ -26,11 +26,31 @@ COUNT = click.IntRange(min=1)
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
+def choose_cpu(context: click.Context, _: click.Parameter, text: str) -> str:
+    """`--cpu help` lists the models and features and ends; anything else is looked at before something runs."""
+    from ringzero.cpu.model import help_text, parse_model
+
+    if text in ("help", "?"):
+        click.echo(help_text())
+        context.exit()
+    parse_model(text)
+    return text
+
+
 def guest_options(command: Command) -> Command:
     """The options of every command that runs a guest; they arrive as the fields of `Options`."""
     options = (
         click.option(
             "--engine", type=click.Choice(["auto", "native", "python"]), default="auto", show_default=True
+        ),
+        click.option(
+            "-cpu",
+            "--cpu",
+            metavar="MODEL",
+            default="ringzero",
+            show_default=True,
+            callback=choose_cpu,
+            help="The processor, as QEMU takes it: NAME[,+FEATURE][,-FEATURE]; help lists them.",
         ),
         click.option(
             "-serial", "--serial", metavar="FILE", help="Keep the serial text: a file, - or stdio, none."
@@ -57,6 +77,7 @@ class Options:
     """What the user asked for; see `guest_options`."""
 
     engine: str = "auto"
+    cpu: str = "ringzero"
     serial: str | None = None
     as_json: bool = False
     junit: str | None = None
@@ -101,7 +122,12 @@ def make_machine(image: Image, options: Options, **settings: Any) -> Machine:
     from ringzero.machine.machine import Machine
 
     return Machine(
-        image, engine=options.engine, timer_period=options.timer_period, timer_phase=options.phase, **settings
+        image,
+        engine=options.engine,
+        cpu=options.cpu,
+        timer_period=options.timer_period,
+        timer_phase=options.phase,
+        **settings,
     )
 
 

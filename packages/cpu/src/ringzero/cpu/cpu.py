@@ -33,11 +33,13 @@ from ringzero.cpu.interfaces import Bus, Clock, Engine, Entry, Interrupts, Memor
 from ringzero.cpu.lowering import Lowerer
 from ringzero.cpu.mmu import Walker, is_canonical
 from ringzero.cpu.mode import mode_word
+from ringzero.cpu.model import DEFAULT, Model, parse_model
 from ringzero.cpu.registers import Registers
 from ringzero.cpu.state import ARCHITECTURAL, SLOT, State
 from ringzero.cpu.system import HANDLERS
 from ringzero.isa import privilege
 from ringzero.isa import rflags as F
+from ringzero.isa.features import cr4_bits, efer_bits
 from ringzero.isa.names import AC, BP, DB, GP, NMI, OF
 
 if TYPE_CHECKING:
@@ -74,12 +76,25 @@ class Exit:
 
 
 class Cpu:
-    """One processor on `memory`. `engine`: "native", "python", or "auto" for native where it is built."""
+    """One processor on `memory`.
+
+    `engine`: "native", "python", or "auto" for native where it is built. `model`: see `model.parse_model`.
+    """
 
     def __init__(
-        self, memory: Memory, bus: Bus, clock: Clock, interrupts: Interrupts, *, engine: str = "auto"
+        self,
+        memory: Memory,
+        bus: Bus,
+        clock: Clock,
+        interrupts: Interrupts,
+        *,
+        engine: str = "auto",
+        model: str | Model = DEFAULT,
     ) -> None:
         self.memory, self.bus, self.clock, self.interrupts = memory, bus, clock, interrupts
+        self.model = parse_model(model)
+        self.cr4_bits = cr4_bits(self.model.features)
+        self.efer_bits = efer_bits(self.model.features)
         self.state = State()
         self.words = self.state.words
         self.registers = Registers(self.state, self.context_changed)
@@ -87,7 +102,7 @@ class Cpu:
         self.probes: set[int] = set()
         self._engine, decode = make_engine(engine, self.state, memory)
         self.engine: str = self._engine.name
-        self._lowerer = Lowerer(memory, self.systems, self.probes, decode)
+        self._lowerer = Lowerer(memory, self.systems, self.probes, decode, self.model.features)
         self._walker = Walker(memory)
         self._interpreter: PythonEngine | None = None
         self._delivery = self._microprogram(privilege.deliver)

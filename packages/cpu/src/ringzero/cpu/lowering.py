@@ -13,6 +13,7 @@ from ringzero.cpu.interfaces import Memory
 from ringzero.isa import FORMS, LOWERINGS
 from ringzero.isa import record as R
 from ringzero.isa.decode import decode as decode_in_python
+from ringzero.isa.features import FEATURES, rows_with
 from ringzero.isa.names import GP, UD
 from ringzero.isa.operands import operands_of
 from ringzero.isa.privilege import refuse
@@ -25,12 +26,21 @@ Decode = Callable[..., list[R.RecordTuple]]
 
 
 class Lowerer:
-    """Makes blocks from the bytes in `memory`. `probes` are linear addresses at which a block leaves before it runs."""
+    """Makes blocks from the bytes in `memory`, for a processor with `features`.
+
+    `probes` are linear addresses at which a block leaves before it runs.
+    """
 
     def __init__(
-        self, memory: Memory, systems: Systems, probes: Set[int], decode: Decode = decode_in_python
+        self,
+        memory: Memory,
+        systems: Systems,
+        probes: Set[int],
+        decode: Decode = decode_in_python,
+        features: frozenset[str] = frozenset(FEATURES),
     ) -> None:
         self.memory, self.systems, self.probes, self.decode = memory, systems, probes, decode
+        self._rows = {bits: rows_with(features, bits) for bits in (16, 32, 64)}
 
     def block(self, linear: int, mode: int, fetch: Fetch, limit: int = LIMIT) -> Block:
         """The block at `linear`. `fetch` translates a linear address for execution.
@@ -87,9 +97,11 @@ class Lowerer:
             b.begin(record, None, rip, index)
             b.fault(GP if record[R.IMM] == R.TOO_LONG else UD)
             return
-        form = FORMS[record[R.FORM]]
+        form = self._rows[M.code_bits(b.mode)][record[R.FORM]]
         b.begin(record, form, rip, index)
-        if form.cpl < b.cpl:
+        if form is None:
+            b.fault(UD)
+        elif form.cpl < b.cpl:
             refuse(b, form.mnemonic)
         else:
             LOWERINGS[form.mnemonic](b, *operands_of(record))

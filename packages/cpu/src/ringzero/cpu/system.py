@@ -30,18 +30,10 @@ from ringzero.isa.control import (
     CR0_TS,
     CR0_WP,
     CR4_DE,
-    CR4_MCE,
-    CR4_OSFXSR,
-    CR4_OSXMMEXCPT,
     CR4_PAE,
-    CR4_PCE,
-    CR4_PGE,
-    CR4_PSE,
     CR4_TSD,
     EFER_LMA,
     EFER_LME,
-    EFER_NXE,
-    EFER_SCE,
 )
 from ringzero.isa.names import DB, GP, RAX, RCX, RDI, RDX, RSI, UD
 
@@ -50,9 +42,7 @@ if TYPE_CHECKING:
 
 M32 = 0xFFFF_FFFF
 CR0_ALL = CR0_PE | CR0_MP | CR0_EM | CR0_TS | CR0_ET | CR0_NE | CR0_WP | CR0_AM | CR0_NW | CR0_CD | CR0_PG
-CR4_ALL = CR4_TSD | CR4_DE | CR4_PSE | CR4_PAE | CR4_MCE | CR4_PGE | CR4_PCE | CR4_OSFXSR | CR4_OSXMMEXCPT
 CR3_RESERVED = ((1 << 64) - 1) & ~((1 << PHYSICAL_BITS) - 1)
-EFER_ALL = EFER_SCE | EFER_LME | EFER_LMA | EFER_NXE
 
 HANDLERS: dict[str, Callable[..., None]] = {
     "load_segment": segments.load_segment,
@@ -229,7 +219,7 @@ def _write_cr3(cpu: Cpu, value: int) -> None:
 
 
 def _write_cr4(cpu: Cpu, value: int) -> None:
-    if value & ~CR4_ALL or (cpu.words[SLOT["efer"]] & EFER_LMA and not value & CR4_PAE):
+    if value & ~cpu.cr4_bits or (cpu.words[SLOT["efer"]] & EFER_LMA and not value & CR4_PAE):
         raise GuestFault(GP)
     cpu.words[SLOT["cr4"]] = value
     cpu.context_changed()
@@ -338,7 +328,7 @@ def write_msr(cpu: Cpu) -> None:
 def _write_efer(cpu: Cpu, value: int) -> None:
     """LME cannot change while paging is on, and LMA is the processor's (SDM 3A 2.2.1, 10.8.5)."""
     old = cpu.words[SLOT["efer"]]
-    if value & ~EFER_ALL or ((value ^ old) & EFER_LME and cpu.words[SLOT["cr0"]] & CR0_PG):
+    if value & ~cpu.efer_bits or ((value ^ old) & EFER_LME and cpu.words[SLOT["cr0"]] & CR0_PG):
         raise GuestFault(GP)
     cpu.words[SLOT["efer"]] = value & ~EFER_LMA | old & EFER_LMA
     cpu.context_changed()
@@ -357,5 +347,5 @@ def read_tsc(cpu: Cpu, with_aux: bool) -> None:
 @handler
 def cpuid(cpu: Cpu) -> None:
     words = cpu.words
-    leaf = cpuid_leaf(words[RAX] & M32, words[RCX] & M32)
+    leaf = cpuid_leaf(cpu.model, words[RAX] & M32, words[RCX] & M32, words[SLOT["cr4"]])
     words[RAX], words[3], words[RCX], words[RDX] = leaf

@@ -24,9 +24,9 @@ form("btc", "0F BA /7 ib", "rm, imm8", lock=True, **_TEST)
 # A source of 0 leaves the destination undefined; processors keep it (SDM 2A, BSF).
 form("bsf", "0F BC /r", "r, rm", flags="z", undefined="osapc", undefined_results="r")
 form("bsr", "0F BD /r", "r, rm", flags="z", undefined="osapc", undefined_results="r")
-form("tzcnt", "F3 0F BC /r", "r, rm", flags="zc", undefined="osap")
-form("lzcnt", "F3 0F BD /r", "r, rm", flags="zc", undefined="osap")
-form("popcnt", "F3 0F B8 /r", "r, rm", flags="oszapc")
+form("tzcnt", "F3 0F BC /r", "r, rm", flags="zc", undefined="osap", feature="bmi1")
+form("lzcnt", "F3 0F BD /r", "r, rm", flags="zc", undefined="osap", feature="abm")
+form("popcnt", "F3 0F B8 /r", "r, rm", flags="oszapc", feature="popcnt")
 
 
 @lowers("bt", "bts", "btr", "btc")

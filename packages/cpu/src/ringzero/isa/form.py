@@ -65,8 +65,8 @@ class Form:
     destination. `rep`: "rep" (F3 and F2 repeat alike), "repz" (F3 while equal, F2 while not) or None; the source
     segment of string instructions is record.OVERRIDE, or ds. `cpl`: 0 when privileged, 3 otherwise.
     `feature`: the CPUID feature, by QEMU's name ("bmi2"), without which the row raises #UD; "" for what every
-    processor of this machine has. `aliases`: other mnemonics that the assembler takes for this row. `decode_only`: the assembler never chooses it
-    (another row has the same meaning). `note`: for people.
+    processor of this machine has; isa/features.py lists them. `aliases`: other mnemonics that the assembler takes for
+    this row. `decode_only`: the assembler never chooses it (another row has the same meaning). `note`: for people.
     """
 
     number: int
@@ -232,8 +232,8 @@ def form(
             number=len(ROWS), mnemonic=mnemonic, encoding=encoding, operands=names, size=size,
             mode64=modes != "32", mode32=modes != "64", flags=flags, reads=reads, undefined=undefined,
             undefined_results=tuple(undefined_results.replace(",", " ").split()), lock=lock, rep=rep, cpl=cpl,
-            feature=feature, aliases=tuple(aliases.replace(",", " ").split()), mod_ignored=mod_ignored, decode_only=decode_only,
-            note=note, **fields,
+            feature=feature, aliases=tuple(aliases.replace(",", " ").split()), mod_ignored=mod_ignored,
+            decode_only=decode_only, note=note, **fields,
         )
     )  # fmt: skip
 

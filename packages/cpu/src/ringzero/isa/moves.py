@@ -42,7 +42,7 @@ form("xlatb", "D7", size="8", aliases="xlat", note="seg is record.OVERRIDE, or d
 for _number, _names in enumerate(CONDITIONS):
     form(
         f"cmov{_names[0]}", f"0F {0x40 + _number:02X} /r", "r, rm",
-        reads=CONDITION_READS[_number], aliases=" ".join(f"cmov{name}" for name in _names[1:]),
+        reads=CONDITION_READS[_number], aliases=" ".join(f"cmov{name}" for name in _names[1:]), feature="cmov",
     )  # fmt: skip
 for _number, _names in enumerate(CONDITIONS):
     form(

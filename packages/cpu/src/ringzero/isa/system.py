@@ -33,20 +33,38 @@ form("lidt", "0F 01 /3", "m", size="f64", cpl=0)
 form("smsw", "0F 01 /4", "r_m16")
 form("lmsw", "0F 01 /6", "rm16", size="w", cpl=0)
 form("invlpg", "0F 01 /7", "m", cpl=0)
-form("swapgs", "0F 01 F8", modes="64", cpl=0)
-form("rdtscp", "0F 01 F9")
+form("swapgs", "0F 01 F8", modes="64", cpl=0, feature="lm")
+form("rdtscp", "0F 01 F9", feature="rdtscp")
 
 # Intel has syscall in 64-bit mode only, AMD in compatibility mode too (SDM 2B, SYSCALL).
-form("syscall", "0F 05", size="q", modes="64", flags="oszapcditnvr")
-form("sysret", "0F 07", size="y", modes="64", cpl=0, flags="oszapcditn", note="to compatibility mode")
-form("sysretq", "REX.W 0F 07", size="y", modes="64", cpl=0, flags="oszapcditn", note="to 64-bit mode")
+form("syscall", "0F 05", size="q", modes="64", flags="oszapcditnvr", feature="syscall")
+form(
+    "sysret",
+    "0F 07",
+    size="y",
+    modes="64",
+    cpl=0,
+    flags="oszapcditn",
+    feature="syscall",
+    note="to compatibility mode",
+)
+form(
+    "sysretq",
+    "REX.W 0F 07",
+    size="y",
+    modes="64",
+    cpl=0,
+    flags="oszapcditn",
+    feature="syscall",
+    note="to 64-bit mode",
+)
 
 form("clts", "0F 06", cpl=0)
 form("invd", "0F 08", cpl=0)
 form("wbinvd", "0F 09", cpl=0)
-form("wrmsr", "0F 30", cpl=0)
-form("rdtsc", "0F 31")
-form("rdmsr", "0F 32", cpl=0)
+form("wrmsr", "0F 30", cpl=0, feature="msr")
+form("rdtsc", "0F 31", feature="tsc")
+form("rdmsr", "0F 32", cpl=0, feature="msr")
 form("cpuid", "0F A2")
 form("fwait", "9B", aliases="wait")
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from ringzero.cpu.cpu import Cpu
+from ringzero.cpu.model import DEFAULT, Model
 from ringzero.errors import ImageError, SnapshotError, UsageError
 from ringzero.machine import boot, views
 from ringzero.machine.boot import flat
@@ -61,6 +62,7 @@ class Machine(Core):
     """One PC with one processor.
 
     memory: bytes, or text in QEMU's notation ("16M"). engine: "native", "python", or "auto" (native where it is built).
+    cpu: a processor in QEMU's notation ("max", "ringzero,-nx"); see `ringzero run --cpu help`.
     image: an Image, an ELF file's path or its bytes; `append` is its command line. timer_period and timer_phase: the
     timer's periodic ticks come every so many cycles, the first so many after the guest programs it (period 0: never).
     hz: cycles per second of virtual time. serial_input: (step, bytes) pairs. rtc: the date at power-on. devices: in
@@ -73,6 +75,7 @@ class Machine(Core):
         *,
         memory: int | str = "16M",
         engine: str = "auto",
+        cpu: str | Model = DEFAULT,
         append: str = "",
         timer_period: int | None = None,
         timer_phase: int | None = None,
@@ -93,12 +96,20 @@ class Machine(Core):
             serial_ports=serial_ports,
             devices=devices,
         )
-        super().__init__(ram, clock, bus, platform, Cpu(ram, bus, clock, platform, engine=engine))
+        super().__init__(ram, clock, bus, platform, Cpu(ram, bus, clock, platform, engine=engine, model=cpu))
         self.image: Image | None = None
         self.entry: EntryState | None = None
         self._pages = PageStore(self.memory)
         self.kind = digest(
-            encode((self.memory.size, hz, self.platform.state.layout, len(self.cpu.save_state())))
+            encode(
+                (
+                    self.memory.size,
+                    hz,
+                    self.platform.state.layout,
+                    len(self.cpu.save_state()),
+                    self.cpu.model.identity,
+                )
+            )
         )
         for step, content in serial_input:
             self.send_serial(content, at_step=step)
@@ -116,6 +127,8 @@ class Machine(Core):
         return machine
 
     def _enter(self, entry: EntryState) -> None:
+        if entry.registers.get("efer", 0) & ~self.cpu.efer_bits:
+            raise UsageError("this entry is in 64-bit mode, which a cpu without lm does not have")
         self.entry = entry
         self.cpu.apply_entry(entry)
 
@@ -217,7 +230,7 @@ class Machine(Core):
         """Go back, or on, to a snapshot of a machine like this one. Raises SnapshotError for one of another shape."""
         if snapshot.kind != self.kind:
             raise SnapshotError(
-                "the snapshot is of another machine: memory, clock rate and devices must be the same"
+                "the snapshot is of another machine: memory, clock rate, processor and devices must be the same"
             )
         self._pages.restore(snapshot.tree)
         self.cpu.load_state(snapshot.cpu)
