@@ -73,6 +73,22 @@ static inline uint64_t RZ_CLZ(uint64_t x)
 }
 #endif
 
+/* The low bits of x to the places where mask has ones, and back (SDM 2B, PDEP and PEXT). */
+static inline uint64_t RZ_PDEP(uint64_t x, uint64_t mask)
+{
+    uint64_t result = 0;
+    for (; mask; mask &= mask - 1, x >>= 1)
+        result |= x & 1 ? mask & (0 - mask) : 0;
+    return result;
+}
+static inline uint64_t RZ_PEXT(uint64_t x, uint64_t mask)
+{
+    uint64_t result = 0, bit = 1;
+    for (; mask; mask &= mask - 1, bit <<= 1)
+        result |= x & mask & (0 - mask) ? bit : 0;
+    return result;
+}
+
 #if defined(__SIZEOF_INT128__)
 static inline uint64_t RZ_MULHU(uint64_t x, uint64_t y) { return (uint64_t)((unsigned __int128)x * y >> 64); }
 /* The quotient of high:low by v; high < v. */

@@ -15,7 +15,7 @@
 
 typedef struct {
     const uint8_t *prefixes; /* class by byte */
-    const uint16_t *cells;   /* 4 maps of 256 */
+    const uint16_t *cells;   /* RZ_MAPS maps of 256 */
     unsigned opsizes;        /* where in a row the mode's operand sizes are */
     uint8_t addrsizes[2];    /* without and with 67 */
     uint8_t no_base;
@@ -23,8 +23,8 @@ typedef struct {
 
 static const mode_tables modes[3] = {
     {rz_prefix_classes, rz_cells, 0, {8, 4}, RZ_RIP},
-    {rz_prefix_classes + 256, rz_cells + 1024, 4, {4, 2}, RZ_NO_REGISTER},
-    {rz_prefix_classes + 512, rz_cells + 2048, 8, {2, 4}, RZ_NO_REGISTER},
+    {rz_prefix_classes + 256, rz_cells + 256 * RZ_MAPS, 4, {4, 2}, RZ_NO_REGISTER},
+    {rz_prefix_classes + 512, rz_cells + 512 * RZ_MAPS, 8, {2, 4}, RZ_NO_REGISTER},
 };
 
 /* `size` bytes at p, little endian, whatever the host. */
@@ -107,6 +107,26 @@ static unsigned descend(unsigned cell, const rz_insn *insn, const uint8_t *p, co
         }
     }
     return cell;
+}
+
+/* A VEX prefix whose first byte is `opcode`, p behind it (SDM 2A 2.3.5). Sets what it says, with vvvv in opreg, and the
+   opcode's map; returns where the opcode is, or NULL when the bytes ended. What is not allowed (L, or a prefix before
+   it) is told by LOCK, which no VEX row allows. */
+static const uint8_t *read_vex(rz_insn *insn, const uint8_t *p, const uint8_t *stop, unsigned opcode, int wide,
+                               unsigned *map) {
+    const size_t size = opcode == 0xC4 ? 2 : 1;
+    unsigned first, last, prefixes = insn->prefixes;
+    if ((size_t)(stop - p) <= size) return NULL;
+    first = p[0];
+    last = size == 2 ? p[1] : first & 0x7F;
+    *map = size == 2 ? first & 31 : 1;
+    *map = *map >= 1 && *map <= 3 ? *map + RZ_VEX_MAPS : RZ_NO_MAP;
+    insn->rex = (uint8_t)(wide ? 0x40 | (~first >> 5 & (size == 2 ? 7 : 4)) | (last >> 4 & 8) : 0);
+    insn->opreg = (uint8_t)(~last >> 3 & 15);
+    if (prefixes & RZ_NOT_BEFORE_VEX || last & 4) prefixes |= RZ_LOCK;
+    prefixes = (prefixes & ~(unsigned)RZ_NOT_BEFORE_VEX) | (prefixes & RZ_LOCK) | RZ_VEX_PREFIX;
+    insn->prefixes = (uint8_t)(prefixes | rz_vex_prefixes[last & 3]);
+    return p + size;
 }
 
 /* Memory operand; p behind ModRM. Returns its end, or NULL when the bytes ended. */
@@ -214,8 +234,15 @@ static size_t decode_one(const uint8_t *start, const uint8_t *stop, const mode_t
         }
     }
     cell = mode->cells[256 * map + opcode];
-    if (cell >= RZ_INVALID_CELL) {
+    if (cell >= RZ_VEX_CELL) {
         cell = descend(cell, insn, p, stop, &looked);
+        if (cell == RZ_VEX_CELL) {
+            p = read_vex(insn, p, stop, opcode, mode->no_base == RZ_RIP, &map);
+            if (p == NULL) return ended(insn, start, stop);
+            opcode = *p++;
+            looked = 0;
+            cell = descend(mode->cells[256 * map + opcode], insn, p, stop, &looked);
+        }
         if (looked == 2) return ended(insn, start, stop);
         if (cell == RZ_INVALID_CELL) return invalid(insn, (size_t)(p - start) + looked, RZ_INVALID);
     }
@@ -241,8 +268,12 @@ static size_t decode_one(const uint8_t *start, const uint8_t *stop, const mode_t
         p = read_immediate(insn, p, stop, row[13]);
         if (p == NULL) return ended(insn, start, stop);
     }
-    if (prefixes & RZ_LOCK && (!(flags & RZ_ROW_LOCK) || insn->mod == 3))
-        return invalid(insn, (size_t)(p - start), RZ_INVALID);
+    if (prefixes & (RZ_LOCK | RZ_VEX_PREFIX)) {
+        int refused = prefixes & RZ_LOCK && (!(flags & RZ_ROW_LOCK) || insn->mod == 3);
+        if (prefixes & RZ_VEX_PREFIX && !(flags & RZ_ROW_VVVV)) refused |= insn->opreg;
+        if (refused) return invalid(insn, (size_t)(p - start), RZ_INVALID);
+        if (mode->no_base != RZ_RIP) insn->opreg &= 7;
+    }
     if (insn->override != RZ_NO_SEGMENT && insn->seg != RZ_NO_SEGMENT) insn->seg = insn->override;
     insn->length = (uint8_t)(p - start);
     return insn->length;

@@ -8,6 +8,7 @@ from ringzero.isa.form import Form
 
 _LEGACY = (0x26, 0x2E, 0x36, 0x3E, 0x64, 0x65, 0x66, 0x66, 0x67, 0xF0, 0xF2, 0xF3)
 _MAPS = (b"", b"\x0f", b"\x0f\x38", b"\x0f\x3a")
+_PP = {None: 0, 0x66: 1, 0xF3: 2, 0xF2: 3}
 
 
 def _modrm(form: Form, rng: random.Random) -> int:
@@ -28,6 +29,8 @@ def _prefixes(form: Form, rng: random.Random, mode: int) -> bytes:
     prefixes = [rng.choice(_LEGACY) for _ in range(count)]
     if form.lock and rng.random() < 0.2:
         prefixes.append(0xF0)
+    if form.vex:
+        return bytes(prefixes) + _vex(form, rng)
     if form.mandatory is not None:
         prefixes.insert(rng.randrange(len(prefixes) + 1), form.mandatory)
     if mode == 64 and (rng.random() < 0.4 or form.rex_w):
@@ -36,10 +39,18 @@ def _prefixes(form: Form, rng: random.Random, mode: int) -> bytes:
     return bytes(prefixes)
 
 
+def _vex(form: Form, rng: random.Random) -> bytes:
+    """A VEX prefix of the row's map and pp; R, X, B, W and vvvv as it comes, and L at times."""
+    vvvv = rng.randrange(16) if "v" in form.operands or rng.random() < 0.1 else 15
+    last = rng.randrange(2) << 7 | vvvv << 3 | (rng.random() < 0.05) << 2 | _PP[form.mandatory]
+    return bytes([0xC4, rng.randrange(8) << 5 | form.opcode_map, last])
+
+
 def draw(form: Form, rng: random.Random, mode: int) -> bytes:
     """At least 16 bytes that begin with an instruction which mostly fits `form` in `mode`."""
     opcode = form.opcode + (rng.randrange(8) if form.plus_r else 0)
-    code = bytearray(_prefixes(form, rng, mode) + _MAPS[form.opcode_map] + bytes([opcode]))
+    escape = b"" if form.vex else _MAPS[form.opcode_map]
+    code = bytearray(_prefixes(form, rng, mode) + escape + bytes([opcode]))
     if form.modrm:
         code.append(_modrm(form, rng))
     if rng.random() < 0.02:

@@ -242,15 +242,38 @@ def _prefixes(draft: Draft) -> bytes:
         legacy.append(OVERRIDES[draft.override])
     if draft.repeat is not None:
         legacy.append(draft.repeat)
-    if form.mandatory is not None:
+    if form.mandatory is not None and not form.vex:
         legacy.append(form.mandatory)
     for at in range(len(legacy) - 1, 0, -1):
         other = draws.below(at + 1)
         legacy[at], legacy[other] = legacy[other], legacy[at]
-    return bytes(legacy) + _rex(draft)
+    return bytes(legacy) + (_vex(draft) if form.vex else _rex(draft))
+
+
+def _vex(draft: Draft) -> bytes:
+    """A VEX prefix of three bytes; what must be ignored, and rarely what must be 1111 or 0, is drawn."""
+    form, draws, rex = draft.form, draft.draws, _rex_bits(draft)
+    used = any(kind.place == "vvvv" for kind in form.kinds)
+    vvvv = ~draft.opreg & 15 if used else 15
+    if draft.bits == 32:
+        # B and W, and the top bit of vvvv, which only an operand may clear.
+        rex |= draws.bits(1) | draws.bits(1) << 3
+        vvvv &= 15 if not used else 7 | draws.bits(1) << 3
+    if draws.chance(48):
+        vvvv = draws.bits(4)
+    pp = {None: 0, 0x66: 1, 0xF3: 2, 0xF2: 3}[form.mandatory]
+    last = (rex & 8) << 4 | vvvv << 3 | draws.chance(48) << 2 | pp
+    return bytes([0xC4, (~rex & 7) << 5 | form.opcode_map, last])
 
 
 def _rex(draft: Draft) -> bytes:
+    low = _rex_bits(draft)
+    if draft.bits == 64 and (low or draft.force_rex):
+        return bytes([0x40 | low])
+    return b""
+
+
+def _rex_bits(draft: Draft) -> int:
     memory = draft.memory
     base, index = (memory.base or 0, memory.index or 0) if memory else (draft.rm, 0)
     if draft.form.plus_r:
@@ -258,15 +281,12 @@ def _rex(draft: Draft) -> bytes:
     elif not draft.form.modrm:
         base = 0
     reg = draft.reg if draft.form.modrm else 0
-    low = draft.wide << 3 | reg >> 3 << 2 | index >> 3 << 1 | base >> 3
-    if draft.bits == 64 and (low or draft.force_rex):
-        return bytes([0x40 | low])
-    return b""
+    return draft.wide << 3 | reg >> 3 << 2 | index >> 3 << 1 | base >> 3
 
 
 def _opcode(draft: Draft) -> bytes:
     form = draft.form
-    escape = (b"", b"\x0f", b"\x0f\x38", b"\x0f\x3a")[form.opcode_map]
+    escape = (b"", b"\x0f", b"\x0f\x38", b"\x0f\x3a")[0 if form.vex else form.opcode_map]
     return escape + bytes([form.opcode | (draft.opreg & 7 if form.plus_r else 0)])
 
 

@@ -76,7 +76,7 @@ def decodes_as(code: bytes, form: Form, bits: int) -> bool:
         return False
     first = decoded[0]
     if first[R.FORM] == R.INVALID_FORM:
-        return 0xF0 in code[:6] and len(code) <= R.MAX_LENGTH
+        return (0xF0 in code[:6] or form.vex) and len(code) <= R.MAX_LENGTH
     return first[R.FORM] == form.number and first[R.LENGTH] == len(code)
 
 

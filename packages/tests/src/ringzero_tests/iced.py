@@ -133,7 +133,8 @@ DELIBERATE: tuple[Deliberate, ...] = (
 )  # fmt: skip
 
 #: These read 16 bits of a register whatever the operand size says, and so are named; iced names the wider register.
-WORD_SOURCES = {(mnemonic, "rm16", "register") for mnemonic in ("lldt", "ltr", "lmsw", "mov")}
+WORD_SOURCES = {(mnemonic, "rm16", "register") for mnemonic in ("lldt", "ltr", "lmsw", "mov", "arpl")}
+WORD_SOURCES.add(("arpl", "r16", "register"))
 
 
 #: How many operands of the operand size an instruction moves rsp by; that size is often seen nowhere else.
@@ -202,9 +203,9 @@ class Judge:
 
     def _operand_differences(self, record: R.RecordTuple, theirs: iced.Instruction) -> Iterator[str]:
         next_ip, form = self.ip + record[R.LENGTH], FORMS[record[R.FORM]]
-        for number, view in enumerate(ops.operands_of(record)):
-            ours, expected = _ours(view, next_ip), _theirs(theirs, number, view)
-            if (form.mnemonic, form.operands[number], expected[0]) in WORD_SOURCES:
-                expected = ("register", register_name(record[R.RM], 2))
+        for place, view in enumerate(ops.operands_of(record)):
+            ours, expected = _ours(view, next_ip), _theirs(theirs, place, view)
+            if (form.mnemonic, kind := form.operands[place], expected[0]) in WORD_SOURCES:
+                expected = ("register", register_name(record[R.RM if kind == "rm16" else R.REG], 2))
             if ours != expected:
-                yield f"operand {number} {ours} against {expected}"
+                yield f"operand {place} {ours} against {expected}"

@@ -43,7 +43,7 @@ def why_not_silicon(form: Form, bits: int) -> str | None:
         and form.mnemonic != "push"
     ):
         return _SEGMENT_LOADS
-    if form.mnemonic in ("lds", "les", "lss", "lfs", "lgs", "verr", "verw", "lar", "lsl", "arpl"):
+    if form.mnemonic in ("lds", "les", "lss", "lfs", "lgs", "verr", "verw", "lar", "lsl"):
         return _SEGMENT_LOADS
     return None
 

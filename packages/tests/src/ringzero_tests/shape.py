@@ -326,6 +326,17 @@ def _bounds(draft: Draft) -> None:
         )
 
 
+@shapes("shlx", "shrx", "sarx", "bzhi", "bextr")
+def _counted_in_vvvv(draft: Draft) -> None:
+    draws, bits = draft.draws, 8 * draft.operand_size
+    count = draws.pick((0, 1, 2, bits - 1, bits, bits + 1, 31, 32, 33, 63, 64, draws.bits(8)))
+    if draft.form.mnemonic == "bextr":
+        count |= draws.pick((0, 1, bits - 1, bits, draws.bits(6), draws.bits(8))) << 8
+    if draws.chance(6):
+        return
+    set_register(draft, draft.opreg, draws.bits(48) << 16 | count)
+
+
 @shapes("popcnt", "bsf", "bsr", "tzcnt", "lzcnt")
 def _count_bits(draft: Draft) -> None:
     if draft.draws.chance(3):

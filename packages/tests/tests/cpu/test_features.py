@@ -45,7 +45,7 @@ def test_a_feature_is_its_bit_its_rows_and_its_control_bits(name: str) -> None:
 BAD = [
     ("ringzer", "near it: ringzero"),
     ("", "no model ''"),
-    ("max,+bmi", "near it: bmi1"),
+    ("max,+bmi", "near it: bmi"),
     ("max,+no_such", "'no-such'"),
     ("max,nx", "'nx' is no +FEATURE"),
     ("max,nx=maybe", "nx=maybe: write on or off"),

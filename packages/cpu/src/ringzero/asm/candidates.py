@@ -286,7 +286,8 @@ def _candidate(form: Form, size: int, order: tuple[int, ...], mode: int, asked: 
     wide = form.rex_w == 1 or (size == 8 and form.size in ("v", "y"))
     if form.mnemonic == "sldt" or form.operands == ("r_m16", "sreg"):
         wide = False  # the low half is written and the upper half cleared all the same
-    return Candidate(form, form.kinds, size, order, narrow or (asked == 2 and form.mandatory is None), wide)
+    asked_narrow = asked == 2 and form.mandatory is None and not form.vex
+    return Candidate(form, form.kinds, size, order, narrow or asked_narrow, wide)
 
 
 def _short_load(

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 SEGMENT_PREFIXES = (0x26, 0x2E, 0x36, 0x3E, 0x64, 0x65)
 _MAPS = (b"", b"\x0f", b"\x0f\x38", b"\x0f\x3a")
+_VEX_PP = {None: 0, 0x66: 1, 0xF3: 2, 0xF2: 3}
+_NOT_BEFORE_VEX = b"\x66\xf0\xf2\xf3"
 
 
 @dataclass(slots=True)
@@ -86,6 +88,7 @@ class Encoder:
         self.segment: int | None = None
         self.address_prefix = False
         self.opcode = candidate.form.opcode
+        self.vvvv = 0
         self.fields: list[tuple[int, Value, bool, str]] = []  # size, value, signed, what
         self.relative_field: tuple[int, Value] | None = None
         self.rip = False
@@ -140,12 +143,14 @@ class Encoder:
             self.need_rex = True
         if self.mode == 32 and register.needs_64:
             raise NoFit(f"{register.name} does not exist in 32-bit mode; use `bits 64` or another register")
-        bit = {"reg": 4, "rm": 1, "opcode": 1}[place]
+        bit = {"reg": 4, "rm": 1, "opcode": 1, "vvvv": 0}[place]
         self.rex |= bit if number > 7 else 0
         if place == "reg":
             self.reg = number & 7
         elif place == "rm":
             self.rm = number & 7
+        elif place == "vvvv":
+            self.vvvv = number
         else:
             self.opcode |= number & 7
 
@@ -288,6 +293,8 @@ class Encoder:
         needed = form.need_addrsize is not None and form.need_addrsize * 8 != self.mode
         if (self.address_prefix or needed) and not forced:
             head.append(0x67)
+        if form.vex:
+            return bytes(head) + self._vex()
         if form.mandatory is not None:
             head.append(form.mandatory)
         if self.rex or self.need_rex:
@@ -301,6 +308,14 @@ class Encoder:
         head += _MAPS[form.opcode_map]
         head.append(self.opcode)
         return bytes(head)
+
+    def _vex(self) -> bytes:
+        """The VEX prefix and the opcode (SDM 2A 2.3.5): R, X, B and vvvv are inverted, L is 0."""
+        form, rex = self.candidate.form, self.rex
+        if any(prefix in _NOT_BEFORE_VEX for prefix in self.instruction.prefixes):
+            raise NoFit(f"{form.mnemonic} takes no prefix but an address size and a segment; remove it")
+        last = (rex & 8) << 4 | (~self.vvvv & 15) << 3 | _VEX_PP[form.mandatory]
+        return bytes([0xC4, (~rex & 7) << 5 | form.opcode_map, last, self.opcode])
 
     def _modrm(self, code: bytearray) -> None:
         if self.memory is None:

@@ -60,6 +60,24 @@ def _sar(x: int, count: int) -> int:
     return ((x - (1 << 64) if x >> 63 else x) >> count) & M64
 
 
+def _pdep(x: int, mask: int) -> int:
+    result = 0
+    while mask:
+        lowest = mask & -mask
+        result |= lowest if x & 1 else 0
+        x, mask = x >> 1, mask ^ lowest
+    return result
+
+
+def _pext(x: int, mask: int) -> int:
+    result, bit = 0, 1
+    while mask:
+        lowest = mask & -mask
+        result |= bit if x & lowest else 0
+        bit, mask = bit << 1, mask ^ lowest
+    return result
+
+
 def _environment(engine: PythonEngine) -> dict[str, Any]:
     """The names that printed effects call."""
 
@@ -80,7 +98,7 @@ def _environment(engine: PythonEngine) -> dict[str, Any]:
         "MULHU": lambda x, y: x * y >> 64, "UDIV": lambda h, l, v: (h << 64 | l) // v,  # noqa: E741
         "BSWAP64": lambda x: int.from_bytes(x.to_bytes(8, "little"), "big"),
         "CTZ": lambda x: (x & -x).bit_length() - 1 if x else 64, "CLZ": lambda x: 64 - x.bit_length(),
-        "POPCNT": lambda x: x.bit_count(),
+        "POPCNT": lambda x: x.bit_count(), "PDEP": _pdep, "PEXT": _pext,
     }  # fmt: skip
     for width in (8, 16, 32, 64):
         names[f"SDIV{width}"], names[f"SDIV_FAULTS{width}"] = _sdiv(width)

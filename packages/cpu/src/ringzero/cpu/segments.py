@@ -158,6 +158,14 @@ def load_segment(cpu: Cpu, number: int, slot: int, popped: int = 0) -> None:
     cpu.update_mode()
 
 
+def load_far_pointer(cpu: Cpu, number: int, slot: int, offset_slot: int, target: int, size: int) -> None:
+    """LDS and its kin: the segment register first, which may fault, then the general one, of `size` bytes."""
+    offset = cpu.words[offset_slot]
+    load_segment(cpu, number, slot)
+    keep = cpu.words[target] & ~0xFFFF if size == 2 else 0
+    cpu.words[target] = keep | offset
+
+
 def checked(words: Sequence[int], segment: int, offset: int, size: int, write: bool = False) -> int:
     """Linear address of an offset in a segment outside 64-bit mode, by its presence, type and limit (SDM 3A 5.3-5.5).
 

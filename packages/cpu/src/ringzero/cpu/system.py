@@ -46,6 +46,7 @@ CR3_RESERVED = ((1 << 64) - 1) & ~((1 << PHYSICAL_BITS) - 1)
 
 HANDLERS: dict[str, Callable[..., None]] = {
     "load_segment": segments.load_segment,
+    "load_far_pointer": segments.load_far_pointer,
     "far_jump": segments.far_jump,
     "far_call": segments.far_call,
     "far_return": segments.far_return,

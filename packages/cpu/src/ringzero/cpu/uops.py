@@ -149,6 +149,11 @@ uop(
     flags="w",
     quiet=True,
 )
+# One carry in and out, CF or OF; the other flags are kept (SDM 2A, ADCX and ADOX).
+uop("adcx", "c = AUX >> 63\nr = (A + B + c) & MASK\nv = (A & B) | ((A | B) & ~r)\nd = c ^ (v >> (W - 1) & 1)\n"
+    "AUX = AUX ^ (d << 63) ^ (d << 62)\nPUT(r)", (32, 64), flags="rw")  # fmt: skip
+uop("adox", "c = ((AUX >> 63) ^ (AUX >> 62)) & 1\nr = (A + B + c) & MASK\nv = (A & B) | ((A | B) & ~r)\n"
+    "d = c ^ (v >> (W - 1) & 1)\nAUX = AUX ^ (d << 62)\nPUT(r)", (32, 64), flags="rw")  # fmt: skip
 # INC and DEC keep CF, so they read what they replace.
 uop("inc", "c = AUX >> 63\nr = (A + 1) & MASK\no = c ^ (r == SIGN)\nRES = SX(r)\n"
     "AUX = (c << 63) | (o << 62) | (((r & 15) == 0) << 3)\nPUT(r)", WIDTHS, flags="rw", quiet=True)  # fmt: skip
@@ -224,6 +229,10 @@ uop("btc", "PUT((A ^ (1 << (B & (W - 1)))) & MASK)", (16, 32, 64), imm=True)
 uop("ctz", "D = CTZ(A)")  # of zero: 64
 uop("clz", "D = CLZ(A)")  # of zero: 64
 uop("popcnt", "D = POPCNT(A)")
+uop("pdep", "D = PDEP(A, B)")
+uop("pext", "D = PEXT(A, B)")
+uop("lowbits", "D = A & (SHL(1, B) - 1)")  # counts above 63 leave all of A
+uop("shrfar", "D = SHR(A, B)")  # and here nothing
 #: ZF alone as A says, the others cleared: what BSF, POPCNT and their like define.
 uop("flagz", "RES = A\nAUX = (A >> 63) | (PARITY(A) << 8)", flags="w", quiet="")
 #: CF alone as A says (0 or 1), the others kept.

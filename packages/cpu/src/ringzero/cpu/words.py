@@ -38,6 +38,16 @@ class Words(Emitter):
             self.emit(f"{name}q64", t, self.slot(x), y)
         return t
 
+    def combine(self, name: str, x: int, y: int) -> int:
+        """A µop of two values that sets no flag, by its whole name."""
+        t = self.temp()
+        self.emit(name, t, x, y)
+        return t
+
+    def low_bits(self, x: int, count: int) -> int:
+        """The low `count` bits of x, zeros above them."""
+        return self.combine("lowbits", x, count)
+
     def field(self, x: Value, low: int, width: int) -> int:
         """Bits low … low + width - 1 of x."""
         return self.bits(self.right(x, K(low)) if low else x, K((1 << width) - 1))

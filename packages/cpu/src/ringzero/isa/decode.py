@@ -2,8 +2,8 @@
 
 It reads as if the code went on for ever (the bytes are padded) and asks only when it decides whether it has read too
 far: past the end of the bytes (TRUNCATED), or past 15 bytes (TOO_LONG). Decisions are taken in the order of the bytes:
-prefixes, opcode, ModRM, displacement and immediate, then LOCK (a processor has fetched all of an instruction before it
-refuses that), so both decoders give the same reason for bad bytes.
+prefixes, opcode, ModRM, displacement and immediate, then LOCK and what a VEX prefix forbids (a processor has fetched
+all of an instruction before it refuses that), so both decoders give the same reason for bad bytes.
 """
 
 from __future__ import annotations
@@ -36,7 +36,8 @@ def _mode(mode: int) -> _Mode:
 
     tables = D.tables_of(mode)
     return _Mode(
-        D.prefix_classes(mode), (D.address_size(mode, 0), D.address_size(mode, 1)), R.RIP if mode == 64 else NO_REGISTER,
+        D.prefix_classes(mode), (D.address_size(mode, 0), D.address_size(mode, 1)),
+        R.RIP if mode == 64 else NO_REGISTER,
         tables.cells, tables.nodes, [(D.opsizes(form, mode), D.layout(form)) for form in FORMS],
     )  # fmt: skip
 
@@ -118,6 +119,23 @@ def _descend(mode: _Mode, cell: int, prefixes: int, rex: int, modrm: int) -> tup
     return cell, looked
 
 
+def _vex(code: bytes, at: int, opcode: int, prefixes: int, long: bool) -> tuple[int, int, int, int, int]:
+    """A VEX prefix whose first byte is `opcode`, with `at` behind it (SDM 2A 2.3.5).
+
+    Returns where the opcode is, its map in the tables, the bits of PREFIXES, what REX would be, and vvvv. What is not
+    allowed (L, or a prefix before it) is told by LOCK, which no VEX row allows.
+    """
+    first = code[at]
+    last = code[at + 1] if opcode == 0xC4 else first & 0x7F
+    opcode_map = first & 31 if opcode == 0xC4 else 1
+    rex = 0x40 | (~first >> 5 & (7 if opcode == 0xC4 else 4)) | last >> 4 & 8
+    if prefixes & D.NOT_BEFORE_VEX or last & 4:
+        prefixes |= R.LOCK
+    prefixes = prefixes & ~D.NOT_BEFORE_VEX | prefixes & R.LOCK | R.VEX_PREFIX | D.VEX_PREFIXES[last & 3]
+    number = opcode_map + D.VEX_MAPS if 1 <= opcode_map <= 3 else D.NO_MAP
+    return at + (2 if opcode == 0xC4 else 1), number, prefixes, rex if long else 0, ~last >> 3 & 15
+
+
 def _address(code: bytes, at: int, rex: int, no_base: int) -> tuple[int, int, int, int, int]:
     """Memory operand of 32- and 64-bit addressing, ModRM at `at`: end, base, index, scale, displacement."""
     mod, low = code[at] >> 6, code[at] & 7
@@ -187,9 +205,14 @@ def _decode_one(code: bytes, start: int, stop: int, mode: _Mode) -> RecordTuple:
             at += 1
             opcode, opcode_map = code[at], 2 if opcode == 0x38 else 3
     at += 1
-    cell, modrm = mode.cells[opcode_map][opcode], code[at]
-    if cell >= D.INVALID_CELL:
+    cell, modrm, vvvv = mode.cells[opcode_map][opcode], code[at], 0
+    if cell >= D.VEX_CELL:
         cell, looked = _descend(mode, cell, prefixes, rex, modrm)
+        if cell == D.VEX_CELL:
+            at, opcode_map, prefixes, rex, vvvv = _vex(code, at, opcode, prefixes, mode.no_base == R.RIP)
+            opcode, modrm = code[at], code[at + 1]
+            at += 1
+            cell, looked = _descend(mode, mode.cells[opcode_map][opcode], prefixes, rex, modrm)
         if cell == D.INVALID_CELL:
             return _invalid(at + looked - start, stop - start)
 
@@ -217,9 +240,9 @@ def _decode_one(code: bytes, start: int, stop: int, mode: _Mode) -> RecordTuple:
             displacement = extra
             if row.immediate == D.OFFSET:
                 segment = override if override != NO_SEGMENT else 3
-    if end > stop or (prefixes & R.LOCK and (not row.lock or mod == 3)):
+    if end > stop or (prefixes & R.LOCK and (not row.lock or mod == 3)) or (vvvv and not row.vvvv):
         return _invalid(end - start, stop - start)
-    opreg = opcode & 7 | rex << 3 & 8 if row.plus_r else 0
+    opreg = opcode & 7 | rex << 3 & 8 if row.plus_r else vvvv if mode.no_base == R.RIP else vvvv & 7
     return (
         cell, end - start, opsize, addrsize, segment, prefixes, rex, mod, reg, rm, base, index, scale, opreg,
         override, displacement, immediate,

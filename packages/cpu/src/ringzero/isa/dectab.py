@@ -1,8 +1,9 @@
 """Decoder tables made from the rows: both decoders walk these, so that they agree about what a byte means.
 
 For each mode and opcode map there are 256 *cells*, one for each opcode byte. A cell is a row's number, or INVALID_CELL,
-or NODE + n: decision node n, which looks at one dimension (below) and has a cell for each of its values. Most opcodes
-are a row at once; groups look at ModRM.reg; the few that depend on prefixes look at them one at a time.
+or VEX_CELL (a VEX prefix begins here, which leads to a map of its own), or NODE + n: decision node n, which looks at
+one dimension (below) and has a cell for each of its values. Most opcodes are a row at once; groups look at ModRM.reg;
+the few that depend on prefixes look at them one at a time.
 
 Two rows that fit the same bytes are sorted out here, once: the more demanding wins, equals are refused.
 """
@@ -16,6 +17,7 @@ from functools import cache
 from ringzero.isa import record as R
 from ringzero.isa.form import Form
 
+VEX_CELL = 0x7FFE
 INVALID_CELL = 0x7FFF
 NODE = 0x8000
 
@@ -25,6 +27,13 @@ REP_PREFIX, MOD_REG, RM_BITS, REX_R, OPSIZE_BIT, REX_W, ADDRSIZE_BIT, REX_B = ra
 REX_SHIFT = {REX_R: 2, REX_W: 3, REX_B: 0}
 #: Number of values: none/F3/F2; reg + 8 if mod is 3; rm; and bits.
 VALUES = (3, 16, 8, 2, 2, 2, 2, 2)
+
+#: Opcode maps: 0F, 0F 38 and 0F 3A behind a VEX prefix are maps VEX_MAPS + 1, 2, 3; any other is NO_MAP.
+VEX_MAPS, NO_MAP, MAPS = 3, 7, 8
+#: What VEX.pp stands for, as bits of record.PREFIXES.
+VEX_PREFIXES = (0, R.OPSIZE_PREFIX, R.REP, R.REPNE)
+#: Prefixes that a VEX prefix does not stand behind (SDM 2A 2.3.2 to 2.3.4).
+NOT_BEFORE_VEX = R.LOCK | R.REP | R.REPNE | R.OPSIZE_PREFIX | R.REX_PREFIX
 
 #: A choice of values, by dimension; unset dimensions are absent.
 Choice = dict[int, int]
@@ -65,11 +74,12 @@ class Overlap(ValueError):
 
 @dataclass(slots=True)
 class Tables:
-    """One mode's cells, 4 maps of 256, and the nodes that they lead to: (dimension, cells)."""
+    """One mode's cells, MAPS maps of 256, and the nodes that they lead to: (dimension, cells)."""
 
     mode: int
     cells: list[list[int]]
     nodes: list[tuple[int, tuple[int, ...]]] = field(default_factory=list)
+    otherwise: int = INVALID_CELL  # what bytes are that fit no row of the opcode at hand
 
 
 def address_size(mode: int, addrsize_prefix: int) -> int:
@@ -158,11 +168,17 @@ def _demands(form: Form) -> int:
     return sum(demand is not None for demand in demands)
 
 
-def _choose(forms: Sequence[Form], mode: int, at: Choice) -> int:
+def map_number(form: Form) -> int:
+    """Which of the decoder's maps has the row."""
+    return form.opcode_map + (VEX_MAPS if form.vex else 0)
+
+
+def _choose(forms: Sequence[Form], tables: Tables, at: Choice) -> int:
     """The cell for a full choice of values."""
+    mode = tables.mode
     fitting = [form for form in forms if _modrm_fits(form, at) and _prefixes_fit(form, mode, at)]
     if not fitting:
-        return INVALID_CELL
+        return tables.otherwise
     fitting.sort(key=_demands, reverse=True)
     if len(fitting) > 1 and _demands(fitting[0]) == _demands(fitting[1]):
         raise Overlap(f"{fitting[0]} and {fitting[1]} fit the same bytes in {mode}-bit mode")
@@ -172,7 +188,7 @@ def _choose(forms: Sequence[Form], mode: int, at: Choice) -> int:
 def _build(tables: Tables, forms: Sequence[Form], dimensions: Sequence[int], at: Choice) -> int:
     """The cell that decides between `forms` by the dimensions left; equal branches are no decision."""
     if not dimensions:
-        return _choose(forms, tables.mode, at)
+        return _choose(forms, tables, at)
     first, rest = dimensions[0], dimensions[1:]
     cells = tuple([_build(tables, forms, rest, {**at, first: value}) for value in range(VALUES[first])])
     if all(cell == cells[0] for cell in cells):
@@ -189,10 +205,13 @@ def build_tables(forms: Sequence[Form], mode: int) -> Tables:
     for form in forms:
         if form.mode64 if mode == 64 else form.mode32:
             for low in range(8 if form.plus_r else 1):
-                by_opcode.setdefault((form.opcode_map, form.opcode + low), []).append(form)
-    tables = Tables(mode, [[INVALID_CELL] * 256 for _ in range(4)])
+                by_opcode.setdefault((map_number(form), form.opcode + low), []).append(form)
+    tables = Tables(mode, [[INVALID_CELL] * 256 for _ in range(MAPS)])
+    tables.cells[0][0xC4] = tables.cells[0][0xC5] = VEX_CELL
     for (opcode_map, opcode), candidates in sorted(by_opcode.items()):
         dimensions = sorted({d for form in candidates for d in _dimensions(form)})
+        # Outside 64-bit mode LES and LDS leave mod 3 to VEX.
+        tables.otherwise = tables.cells[opcode_map][opcode]
         tables.cells[opcode_map][opcode] = _build(tables, candidates, dimensions, {})
     return tables
 
@@ -205,6 +224,7 @@ class Layout:
     lock: bool
     mod_ignored: bool
     plus_r: bool
+    vvvv: bool  # VEX.vvvv names an operand; otherwise it must be 1111
     immediate: int  # NO_IMMEDIATE .. WORD_AND_BYTE
 
 
@@ -216,7 +236,8 @@ def layout(form: Form) -> Layout:
         (): NO_IMMEDIATE, ("ib",): SIGNED_BYTE if signed else BYTE, ("cb",): SIGNED_BYTE, ("iw",): WORD,
         ("iz",): SIZED, ("cz",): SIZED, ("iv",): FULL, ("moffs",): OFFSET, ("far",): FAR, ("iw", "ib"): WORD_AND_BYTE,
     }[tokens]  # fmt: skip
-    return Layout(form.modrm, form.lock, form.mod_ignored, form.plus_r, immediate)
+    vvvv = any(kind.place == "vvvv" for kind in form.kinds)
+    return Layout(form.modrm, form.lock, form.mod_ignored, form.plus_r, vvvv, immediate)
 
 
 def opsizes(form: Form, mode: int) -> tuple[int, int, int, int]:

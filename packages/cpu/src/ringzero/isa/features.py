@@ -66,7 +66,9 @@ _feature("pge", "1 edx 13", "global pages", cr4=C.CR4_PGE)
 _feature("cmov", "1 edx 15", "CMOVcc")
 _feature("pat", "1 edx 16", "the page attribute table")
 
-_feature("bmi1", "7.0 ebx 3", "TZCNT, which without it is BSF")
+_feature("bmi1", "7.0 ebx 3", "ANDN, BEXTR, BLSI, BLSMSK, BLSR; TZCNT, which without it is BSF")
+_feature("bmi2", "7.0 ebx 8", "BZHI, MULX, PDEP, PEXT, RORX, SARX, SHLX, SHRX")
+_feature("adx", "7.0 ebx 19", "ADCX and ADOX")
 
 _feature("lahf-lm", "80000001 ecx 0", "LAHF and SAHF in 64-bit code", needed_in=64)
 _feature("abm", "80000001 ecx 5", "LZCNT, which without it is BSR")

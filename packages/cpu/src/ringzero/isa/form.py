@@ -13,6 +13,8 @@ sizes. Its tokens, in order:
     ib iw id iq    immediate of 1, 2, 4, 8 bytes             iz             2 or 4 bytes by operand size, sign-extended
     iv             2, 4 or 8 bytes by operand size           cb cz          relative displacement, 1 byte, 2 or 4 bytes
     moffs          offset of the address size                far            offset of 2 or 4 bytes, then a selector
+    VEX.LZ.F2.0F38 a VEX prefix in the place of 66, F3, F2 (NP when it has none of them), REX and the opcode map; L is
+                   0, as in all rows on general registers, and W, where a row does not name it, gives the operand size
 
 When two rows fit the same bytes, the one that demands more of the prefixes wins (`F3 90` before `90`); two that demand
 equally much are refused by the overlap check.
@@ -41,10 +43,10 @@ CONDITION_READS = ("o", "o", "c", "c", "z", "z", "cz", "cz", "s", "s", "p", "p",
 class Form:
     """One row, parsed. `number` is its index in FORMS and its name in records.
 
-    Encoding: `opcode_map` 0 (one byte), 1 (0F), 2 (0F 38), 3 (0F 3A); `opcode` the byte, its low three bits 0 when
-    `plus_r`; `modrm` whether a ModRM byte follows; `digit` what its reg field must be, or None; `fixed_modrm` the whole
-    byte, or None (never together with digit); `mod3` mod must be 3; `memory_only` mod must not be 3; `mod_ignored`
-    mod is not looked at (mov to and from control registers: encode 3);
+    Encoding: `vex` it has a VEX prefix; `opcode_map` 0 (one byte), 1 (0F), 2 (0F 38), 3 (0F 3A); `opcode` the byte, its
+    low three bits 0 when `plus_r`; `modrm` whether a ModRM byte follows; `digit` what its reg field must be, or None;
+    `fixed_modrm` the whole byte, or None (never together with digit); `mod3` mod must be 3; `memory_only` mod must not
+    be 3; `mod_ignored` mod is not looked at (mov to and from control registers: encode 3);
     `mandatory` None, 0x66, 0xF3 or 0xF2; `no_prefix` NP; `rex_w` None, 0, 1; `rex_b` None or 0;
     `need_opsize`, `need_addrsize` None or bytes that the effective size must have (o16.. a64);
     `immediates` tokens behind ModRM and displacement, in order.
@@ -73,6 +75,7 @@ class Form:
     mnemonic: str
     encoding: str
     operands: tuple[str, ...]
+    vex: bool
     opcode_map: int
     opcode: int
     plus_r: bool
@@ -137,6 +140,7 @@ _NEEDS = {
     "66": ("mandatory", 0x66), "F3": ("mandatory", 0xF3), "F2": ("mandatory", 0xF2), "mod=3": ("mod3", True),
 }  # fmt: skip
 _BYTE = re.compile(r"[0-9A-F]{2}(\+r)?")
+_VEX = re.compile(r"VEX\.LZ(?:\.(66|F3|F2))?\.0F(38|3A)?")
 
 
 def _opcode_bytes(tokens: list[str]) -> tuple[dict[str, Any], list[str]]:
@@ -159,18 +163,31 @@ def _opcode_bytes(tokens: list[str]) -> tuple[dict[str, Any], list[str]]:
     }, rest  # fmt: skip
 
 
+def _vex_prefix(token: str) -> dict[str, Any]:
+    """What a VEX word stands for: mandatory prefix and opcode map."""
+    match = _VEX.fullmatch(token)
+    if match is None:
+        raise ValueError(f"{token!r} is no word of the notation")
+    mandatory, escape = match.groups()
+    return {
+        "vex": True, "opcode_map": {None: 1, "38": 2, "3A": 3}[escape],
+        "mandatory": int(mandatory, 16) if mandatory else None, "no_prefix": mandatory is None,
+    }  # fmt: skip
+
+
 def parse_encoding(encoding: str) -> dict[str, Any]:
     """Fields of Form that an encoding's text gives; ValueError on a word that the notation does not know."""
     tokens = encoding.split()
     fields: dict[str, Any] = {
-        "digit": None, "mandatory": None, "no_prefix": False, "rex_w": None, "rex_b": None, "mod3": False,
-        "need_opsize": None, "need_addrsize": None,
+        "vex": False, "digit": None, "mandatory": None, "no_prefix": False, "rex_w": None, "rex_b": None,
+        "mod3": False, "need_opsize": None, "need_addrsize": None,
     }  # fmt: skip
-    while tokens and tokens[0] in _NEEDS and len(tokens) > 1:
+    vex = _vex_prefix(tokens.pop(0)) if tokens[0].startswith("VEX") else {}
+    while not vex and tokens and tokens[0] in _NEEDS and len(tokens) > 1:
         name, value = _NEEDS[tokens.pop(0)]
         fields[name] = value
     opcode, tokens = _opcode_bytes(tokens)
-    fields.update(opcode)
+    fields.update(opcode | vex)
     immediates = []
     for token in tokens:
         if token in IMMEDIATES:

@@ -16,8 +16,8 @@ OPERAND_SIZE = 0
 class Kind:
     """One operand kind.
 
-    place: "rm" (ModRM.rm), "reg" (ModRM.reg), "opcode" (low three bits, +r), "imm", "rel", "moffs", "far",
-        "fixed" (named by the row itself).
+    place: "rm" (ModRM.rm), "reg" (ModRM.reg), "opcode" (low three bits, +r), "vvvv" (of a VEX prefix), "imm", "rel",
+        "moffs", "far", "fixed" (named by the row itself).
     holds: "gpr" (general register), "mem", "gpr/mem" (mod decides), "sreg", "creg", "dreg", "imm", "rel", "far".
     size: bytes of a register, memory or immediate operand; 0 means the operand size of the instruction.
     memory_size: bytes when a "gpr/mem" operand is memory, where that differs from `size`; else equal to it.
@@ -42,6 +42,7 @@ def _kinds() -> dict[str, Kind]:
         kinds.append(Kind("r" + suffix, "reg", "gpr", size))
         kinds.append(Kind("o" + suffix, "opcode", "gpr", size))
         kinds.append(Kind("rr" + suffix, "rm", "gpr", size))
+    kinds.append(Kind("v", "vvvv", "gpr"))
     memories = (("8", 1), ("16", 2), ("32", 4), ("64", 8), ("128", 16), ("", -1), ("_far", -1))
     for suffix, size in memories:
         kinds.append(Kind("m" + suffix, "rm", "mem", size, size))

@@ -150,7 +150,7 @@ def _reader(kind: Kind) -> Reader:
             return _in_rm(kind)
         case "reg":
             return _in_reg(kind)
-        case "opcode":
+        case "opcode" | "vvvv":
             return partial(_register, R.OPREG, kind.size)
         case "fixed":
             return _fixed(kind)

@@ -20,14 +20,14 @@ OPSIZE = 2  # operand size in bytes: 1, 2, 4, 8
 ADDRSIZE = 3  # address size in bytes: 2, 4, 8
 SEG = 4  # effective segment of the ModRM or moffs operand, 0..5 = es cs ss ds fs gs; or NO_SEGMENT
 PREFIXES = 5  # bits below; an override is in OVERRIDE's bits
-REX = 6  # the REX byte that counts, or 0
+REX = 6  # the REX byte that counts, or the one whose bits a VEX prefix has, or 0
 MOD = 7  # ModRM.mod
 REG = 8  # ModRM.reg with REX.R
 RM = 9  # ModRM.rm with REX.B (mod 3: the register)
 BASE = 10  # base register 0..15, or NO_REGISTER, or RIP
 INDEX = 11  # index register 0..15, or NO_REGISTER
 SCALE = 12  # index is shifted left by 0..3
-OPREG = 13  # register in the opcode's low three bits with REX.B (rows with +r), else 0
+OPREG = 13  # register in the opcode's low three bits with REX.B (rows with +r), or in VEX.vvvv, else 0
 OVERRIDE = 14  # segment override prefix that counts, 0..5, or NO_SEGMENT: string instructions read it
 DISP = 15  # displacement, sign-extended; moffs; a far pointer's selector; enter's nesting level
 IMM = 16  # immediate (kinds.Kind.signed says how extended); relative target; a far pointer's offset
@@ -40,6 +40,7 @@ OPSIZE_PREFIX = 8
 ADDRSIZE_PREFIX = 16
 REX_PREFIX = 32
 SEGMENT_PREFIX = 64
+VEX_PREFIX = 128  # and then OPSIZE_PREFIX, REP or REPNE is what VEX.pp stands for
 
 INVALID_FORM = 0xFFFF
 NO_SEGMENT = 0xFF
