@@ -1,5 +1,8 @@
 /* Linear to physical: the page walk, its cache, and every access that the loop's fast path turns down.
  *
+ * One walk serves the three kinds of paging (SDM 3A 4.3-4.5), as `mmu.py` tells it: two levels of 4-byte entries, PAE
+ * behind its four PDPTE registers, four levels in long mode.
+ *
  * The cache is unobservable. A page whose entries a walk has read carries TABLE in its flags, and a store into it
  * flushes; A and D are set when they are first needed, so an entry that is cached has nothing left to write; and a
  * permission to write is cached only for a page without flags. */
@@ -8,12 +11,23 @@
 #define RZ_LOW32 0xFFFFFFFFULL
 #define RZ_ADDRESS (((1ULL << 52) - 1) & ~RZ_OFFSET)
 #define RZ_RESERVED_ADDRESS (((1ULL << 52) - 1) & ~((1ULL << RZ_PHYSICAL_BITS) - 1))
+#define RZ_RESERVED_PAE (RZ_RESERVED_ADDRESS | 0x7FFULL << 52)
+/* Of a 4 MiB page: its bits 20:13 are bits 39:32 of its address, as far as there are such (PSE-36). */
+#define RZ_RESERVED_4M ((1ULL << 22) - (1ULL << (RZ_PHYSICAL_BITS - 19)))
 
-static uint64_t read64(const rz_engine *e, uint64_t physical)
+static int long_mode(const rz_engine *e) { return (e->state[RZ_SLOT_efer] & RZ_EFER_LMA) != 0; }
+
+static int paging(const rz_engine *e) { return (e->state[RZ_SLOT_cr0] & RZ_CR0_PG) != 0; }
+
+/* Bytes of a page-table entry. */
+static int entry_size(const rz_engine *e) { return long_mode(e) || e->state[RZ_SLOT_cr4] & RZ_CR4_PAE ? 8 : 4; }
+
+static uint64_t read_entry(const rz_engine *e, uint64_t physical, int size)
 {
-    uint64_t value = ~0ULL; /* nobody answers where there is no RAM */
-    if (physical < e->ram_size)
-        memcpy(&value, e->ram + physical, 8);
+    uint64_t value = 0;
+    if (physical >= e->ram_size) /* nobody answers where there is no RAM */
+        return size == 8 ? ~0ULL : RZ_LOW32;
+    memcpy(&value, e->ram + physical, (size_t)size);
     return value;
 }
 
@@ -34,7 +48,8 @@ static int leave_at(rz_engine *e, int reason, uint64_t physical, uint64_t length
 
 static int page_fault(rz_engine *e, uint64_t linear, int access, uint64_t error)
 {
-    int tell_fetch = (e->state[RZ_SLOT_efer] & RZ_EFER_NXE) || (e->state[RZ_SLOT_cr4] & RZ_CR4_SMEP);
+    int has_nx = e->state[RZ_SLOT_efer] & RZ_EFER_NXE && entry_size(e) == 8;
+    int tell_fetch = has_nx || e->state[RZ_SLOT_cr4] & RZ_CR4_SMEP;
     error |= access & RZ_HOW_WRITE ? 2 : 0;
     error |= access & RZ_HOW_USER ? 4 : 0;
     error |= access & RZ_HOW_FETCH && tell_fetch ? 16 : 0;
@@ -115,43 +130,61 @@ static void fill(rz_engine *e, uint64_t linear, uint64_t physical, int access, i
 typedef struct {
     uint64_t address[4], entry[4];
     uint64_t all, any; /* AND and OR of the entries */
-    int levels;
+    int levels, size;
 } walked;
 
-/* Bits that must be 0 in an entry (SDM 3A 4.5.4). Level 3 is the PML4. */
-static uint64_t reserved_bits(const rz_engine *e, uint64_t entry, int level)
+/* Bits that must be 0 in an entry whose table is indexed from bit `shift` on (SDM 3A, tables 4-4 to 4-20). */
+static uint64_t reserved_bits(const rz_engine *e, int size, int shift, int large)
 {
-    uint64_t bits = RZ_RESERVED_ADDRESS;
+    uint64_t bits = long_mode(e) ? RZ_RESERVED_ADDRESS : RZ_RESERVED_PAE;
+    if (size == 4)
+        return large ? RZ_RESERVED_4M : 0;
     if (!(e->state[RZ_SLOT_efer] & RZ_EFER_NXE))
         bits |= RZ_PTE_NX;
-    if (level == 3)
+    if (shift == 39)
         bits |= RZ_PTE_PS;
-    else if (level && entry & RZ_PTE_PS)
-        bits |= (1ULL << (12 + 9 * level)) - (1ULL << 13);
+    if (large)
+        bits |= (1ULL << shift) - (1ULL << 13); /* bit 12 of a large page's entry is PAT */
     return bits;
+}
+
+static uint64_t page_of(uint64_t leaf, int shift)
+{
+    if (shift == 22)
+        return (leaf & 0xFFC00000) | (leaf & 0x1FE000) << 19;
+    return leaf & RZ_ADDRESS & ~((1ULL << shift) - 1);
 }
 
 static int read_tables(rz_engine *e, uint64_t linear, int access, walked *w, uint64_t *physical)
 {
-    uint64_t table = e->state[RZ_SLOT_cr3] & RZ_ADDRESS;
+    uint64_t table = e->state[RZ_SLOT_cr3];
+    int size = entry_size(e), bits = size == 8 ? 9 : 10, shift = 39;
+    if (size == 4) {
+        table &= RZ_LOW32;
+        shift = 22;
+    } else if (!long_mode(e)) {
+        table = e->state[RZ_SLOT_pdpte0 + (linear >> 30 & 3)];
+        shift = 21;
+        if (!(table & RZ_PTE_P))
+            return page_fault(e, linear, access, 0);
+    }
     w->all = ~0ULL;
-    w->any = 0;
-    w->levels = 0;
-    for (int level = 3;; level--) {
-        int shift = 12 + 9 * level;
-        uint64_t address = table + 8 * (linear >> shift & 511), entry = read64(e, address);
+    w->size = size;
+    for (;; shift -= bits) {
+        uint64_t index = linear >> shift & ((1ULL << bits) - 1), address = (table & RZ_ADDRESS) + index * (uint64_t)size;
+        uint64_t entry = read_entry(e, address, size);
+        int large = entry & RZ_PTE_PS && shift != 12 && shift != 39 && (size == 8 || e->state[RZ_SLOT_cr4] & RZ_CR4_PSE);
         if (!(entry & RZ_PTE_P))
             return page_fault(e, linear, access, 0);
-        if (entry & reserved_bits(e, entry, level))
+        if (entry & reserved_bits(e, size, shift, large))
             return page_fault(e, linear, access, 9);
         w->address[w->levels] = address;
         w->entry[w->levels++] = entry;
         w->all &= entry;
         w->any |= entry;
-        table = entry & RZ_ADDRESS;
-        if (level == 0 || entry & RZ_PTE_PS) {
-            uint64_t inside = (1ULL << shift) - 1;
-            *physical = (table & ~inside) | (linear & inside);
+        table = entry;
+        if (large || shift == 12) {
+            *physical = page_of(entry, shift) | (linear & ((1ULL << shift) - 1));
             return 0;
         }
     }
@@ -192,22 +225,18 @@ static int set_accessed(rz_engine *e, const walked *w, int access)
             if (entry == w->entry[i])
                 continue;
             if (pass) {
-                memcpy(e->ram + address, &entry, 8);
+                memcpy(e->ram + address, &entry, (size_t)w->size);
                 e->page_flags[address / RZ_PAGE] &= (uint8_t)~RZ_CLEAN;
-            } else if (holds_code(e, address, 8)) {
+            } else if (holds_code(e, address, (uint64_t)w->size)) {
                 if (!(access & RZ_HOST_WALK))
-                    return leave_at(e, RZ_LEAVE_CODE, address, 8);
-                rz_invalidate(e, address, 8);
+                    return leave_at(e, RZ_LEAVE_CODE, address, (uint64_t)w->size);
+                rz_invalidate(e, address, (uint64_t)w->size);
             }
         }
     for (int i = 0; i < w->levels; i++)
-        mark_table(e, w->address[i] / RZ_PAGE);
+        if (w->address[i] < e->ram_size)
+            mark_table(e, w->address[i] / RZ_PAGE);
     return 0;
-}
-
-static int paging(const rz_engine *e)
-{
-    return e->state[RZ_SLOT_cr0] & RZ_CR0_PG && e->state[RZ_SLOT_efer] & RZ_EFER_LMA;
 }
 
 /* Translations of addresses beyond 4 GiB must be gone when code outside 64-bit mode runs. */
@@ -224,17 +253,14 @@ static int noncanonical(uint64_t linear) { return (linear + 0x800000000000ULL) >
 /* What the CPU makes of an address before it translates: 32 bits without paging and outside 64-bit mode. */
 static uint64_t truncated(const rz_engine *e, uint64_t linear, int access)
 {
-    if (!paging(e))
-        return linear & RZ_LOW32;
-    if (!(e->state[RZ_SLOT_mode] & RZ_MODE_LONG) && !(access & RZ_SYSTEM_ACCESS))
-        return linear & RZ_LOW32;
-    return linear;
+    int wide = e->state[RZ_SLOT_mode] & RZ_MODE_LONG || (access & RZ_SYSTEM_ACCESS && long_mode(e));
+    return wide && paging(e) ? linear : linear & RZ_LOW32;
 }
 
 /* Translate, setting A and D once the whole walk has succeeded, and cache the result. */
 int rz_walk(rz_engine *e, uint64_t linear, int access, uint64_t *physical)
 {
-    walked w;
+    walked w = {0};
     int reason, may, cacheable, need;
     linear = truncated(e, linear, access);
     e->counts[RZ_COUNT_WALKS]++;

@@ -113,7 +113,7 @@ GUESTS = [
 GUESTS32 = [
     ("16-bit code", "mov byte [0x50e], 0x8f\njmp 0x08:next\nnext: nop", UNSUPPORTED),
     ("real mode", "mov eax, 0x10\nmov cr0, eax", UNSUPPORTED),
-    ("32-bit paging", "mov eax, 0x80000011\nmov cr0, eax", UNSUPPORTED),
+    ("32-bit paging", "mov eax, 0x80000011\nmov cr0, eax", SHUTDOWN),
     ("virtual-8086 mode", "push 0x20002\npush 8\npush next\niretd\nnext: nop", UNSUPPORTED),
     ("code with a base", "mov word [0x50a], 0x1000\njmp 0x08:0\n", UNSUPPORTED),
     ("triple fault in 32 bits", "int3", SHUTDOWN),

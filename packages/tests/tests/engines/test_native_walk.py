@@ -7,6 +7,7 @@ translation that could be told from a fresh one shows as a difference.
 from __future__ import annotations
 
 import random
+from dataclasses import dataclass
 
 import pytest
 
@@ -16,6 +17,8 @@ from ringzero.cpu.mmu import Walker
 from ringzero.isa.control import (
     CR0_PG,
     CR0_WP,
+    CR4_PAE,
+    CR4_PSE,
     CR4_SMAP,
     CR4_SMEP,
     EFER_LMA,
@@ -28,6 +31,7 @@ from ringzero.isa.control import (
     PTE_U,
     PTE_W,
 )
+from ringzero.isa.rflags import AC
 from ringzero.machine.memory import Memory
 from ringzero_tests.rig import Rig
 
@@ -35,12 +39,42 @@ pytest.importorskip("ringzero._native", reason="the C core is not built")
 
 SIZE = 2 << 20
 ROOT = 0x1000
-SEEDS = sorted(set(range(60)) - {4, 26})  # these two let nothing through
-BASES = (0, 0x7FFF_FFFF_F000, 0xFFFF_8000_0000_0000, 0xFFFF_FFFF_8000_0000)
+M64, M32 = (1 << 64) - 1, 0xFFFF_FFFF
+
+
+@dataclass(frozen=True)
+class Style:
+    """A kind of paging: bytes of an entry, bits of an address that choose one, places in the address space."""
+
+    size: int
+    shifts: tuple[int, ...]
+    bases: tuple[int, ...]
+    cr4: int = 0
+    efer: int = 0
+
+    @property
+    def mask(self) -> int:
+        return M64 if self.efer else M32
+
+
+LONG = Style(
+    8,
+    (12, 21, 30, 39),
+    (0, 0x7FFF_FFFF_F000, 0xFFFF_8000_0000_0000, 0xFFFF_FFFF_8000_0000),
+    CR4_PAE,
+    EFER_LMA,
+)
+PAE = Style(8, (12, 21), (0, 0x7FFF_F000, 0xC000_0000, 0xFFFF_F000), CR4_PAE)
+TWO = Style(4, (12, 22), (0, 0x7FFF_F000, 0xC000_0000, 0xFFFF_F000))
+DRAWS = [
+    *(pytest.param(seed, LONG, id=f"long-{seed}") for seed in range(60) if seed not in (4, 26)),  # all closed
+    *(pytest.param(seed, PAE, id=f"pae-{seed}") for seed in range(30)),
+    *(pytest.param(seed, TWO, id=f"two-{seed}") for seed in range(30)),
+]
 ACCESSES = (READ, WRITE, FETCH, USER, USER | WRITE, USER | FETCH, IMPLICIT, IMPLICIT | WRITE)
 
 
-def entry(chance: random.Random, level: int) -> int:
+def entry(chance: random.Random, level: int, style: Style) -> int:
     """Mostly a table or a page in RAM; sometimes absent, reserved, large, or outside."""
     value = chance.randrange(1, SIZE >> 12) << 12
     if level:
@@ -51,42 +85,62 @@ def entry(chance: random.Random, level: int) -> int:
     if level and chance.random() < 0.1:
         value |= PTE_PS
         if chance.random() < 0.8:
-            value &= ~0x3FFF_E000 if level == 2 else ~0x1F_E000
+            value &= ~0x3FFF_E000 if level == 2 else ~0x3F_E000 if style is TWO else ~0x1F_E000
     if chance.random() < 0.03:
         value |= 1 << chance.randrange(40, 63)
     if chance.random() < 0.03:
         value += SIZE
-    return value
+    return value & (1 << 8 * style.size) - 1
 
 
-def tables(chance: random.Random) -> bytes:
+def tables(chance: random.Random, style: Style) -> bytes:
     """24 pages of entries; every page may serve at every level."""
-    slots = {base >> shift & 511 for base in BASES for shift in (12, 21, 30, 39)} | set(range(6)) | {510, 511}
+    last = 4096 // style.size - 1
+    slots = (
+        {base >> shift & last for base in style.bases for shift in style.shifts}
+        | set(range(6))
+        | {last - 1, last}
+    )
     content = bytearray(24 << 12)
     for page in range(24):
         for slot in slots:
-            value = entry(chance, page % 4)
+            value = entry(chance, page % len(style.shifts), style)
             if page == ROOT >> 12 and chance.random() < 0.9:
                 value = chance.randrange(2, 24) << 12 | PTE_P | PTE_W | PTE_U
-            content[(page << 12) + slot * 8 : (page << 12) + slot * 8 + 8] = value.to_bytes(8, "little")
+            at = (page << 12) + slot * style.size
+            content[at : at + style.size] = value.to_bytes(style.size, "little")
     return bytes(content)
 
 
-def linear(chance: random.Random) -> int:
-    address = (
-        chance.choice(BASES) + (chance.randrange(6) << chance.choice((12, 21, 30))) + chance.randrange(4096)
-    )
-    return address & 0xFFFF_FFFF_FFFF_FFFF
+def linear(chance: random.Random, style: Style) -> int:
+    address = chance.choice(style.bases) + (chance.randrange(6) << chance.choice(style.shifts[:3]))
+    return address + chance.randrange(4096) & style.mask
 
 
-def controls(chance: random.Random) -> dict[str, int]:
+def controls(chance: random.Random, style: Style) -> dict[str, int]:
+    cr4 = chance.choice((0, 0, CR4_SMEP, CR4_SMAP, CR4_SMAP | CR4_SMEP)) | style.cr4
     return {
         "cr0": 1 | CR0_PG | (CR0_WP if chance.random() < 0.7 else 0),
-        "cr4": chance.choice((0, 0, CR4_SMEP, CR4_SMAP, CR4_SMAP | CR4_SMEP)),
-        "efer": EFER_LMA | (EFER_NXE if chance.random() < 0.8 else 0),
-        "rflags": 2 | chance.choice((0, 1 << 18)),
+        "cr4": cr4 | (CR4_PSE if style is TWO and chance.random() < 0.8 else 0),
+        "efer": style.efer | (EFER_NXE if chance.random() < 0.8 else 0),
+        "rflags": 2 | chance.choice((0, AC)),
         "cr3": ROOT,
+        "cs_attr": 0x29B if style is LONG else 0xC9B,
+        **{f"pdpte{n}": n + 1 << 12 | (chance.random() < 0.9) for n in range(4)},
     }
+
+
+def rigged(chance: random.Random, style: Style, engine: str = "native") -> tuple[Rig, Memory, Walker]:
+    """An engine and a plain memory with the same tables; the walker is the latter's."""
+    rig, plain = Rig(engine, size=SIZE), Memory(SIZE)
+    content = tables(chance, style)
+    rig.memory.write(0, content)
+    plain.write(0, content)
+    for name, value in controls(chance, style).items():
+        rig.state[name] = value
+    rig.privilege(0)
+    rig.engine.flush_translations()
+    return rig, plain, Walker(plain)
 
 
 def reference(walker: Walker, rig: Rig, address: int, access: int) -> int | tuple[int, ...]:
@@ -105,20 +159,13 @@ def ours(rig: Rig, address: int, access: int) -> int | tuple[int, ...]:
         return (fault.vector, fault.error, fault.address)
 
 
-@pytest.mark.parametrize("seed", SEEDS)
-def test_translate(seed: int) -> None:
+@pytest.mark.parametrize(("seed", "style"), DRAWS)
+def test_translate(seed: int, style: Style) -> None:
     chance = random.Random(seed)
-    rig, plain = Rig(size=SIZE), Memory(SIZE)
-    content = tables(chance)
-    rig.memory.write(0, content)
-    plain.write(0, content)
-    for name, value in controls(chance).items():
-        rig.state[name] = value
-    rig.engine.flush_translations()
-    walker = Walker(plain)
+    rig, plain, walker = rigged(chance, style)
     faults = 0
     for _ in range(150):
-        address, access = linear(chance), chance.choice(ACCESSES)
+        address, access = linear(chance, style), chance.choice(ACCESSES)
         expected = reference(walker, rig, address, access)
         faults += isinstance(expected, tuple)
         assert ours(rig, address, access) == expected, (hex(address), access)
@@ -127,32 +174,34 @@ def test_translate(seed: int) -> None:
     assert 0 < faults < 150
 
 
-@pytest.mark.parametrize("seed", SEEDS)
-def test_cached_accesses(seed: int) -> None:
+@pytest.mark.parametrize(
+    ("engine", "seed", "style"),
+    [
+        *(pytest.param("native", *draw.values, id=f"native-{draw.id}") for draw in DRAWS),
+        *(pytest.param("python", *draw.values, id=f"python-{draw.id}") for draw in DRAWS[::6]),
+    ],
+)
+def test_cached_accesses(engine: str, seed: int, style: Style) -> None:
     """Loads and stores through µops, some of them into the tables: each does what a fresh walk would."""
     chance = random.Random(seed)
-    rig, plain = Rig(size=SIZE), Memory(SIZE)
-    content = tables(chance)
-    rig.memory.write(0, content)
-    plain.write(0, content)
-    walker = Walker(plain)
-    for name, value in controls(chance).items():
-        rig.state[name] = value
+    rig, plain, walker = rigged(chance, style, engine)
     rig.privilege(chance.choice((0, 3)))
     rig.engine.flush_translations()
     user = USER if rig.state["cpl"] == 3 else 0
     done = 0
     for step in range(300):
-        address, width = linear(chance), chance.choice((8, 16, 32, 64))
+        address, width = linear(chance, style), chance.choice((8, 16, 32, 64))
         kind = chance.choice(("ld", "st", "ldw", "lds_system", "st_system"))
         access = (WRITE if kind in ("st", "ldw", "st_system") else READ) | (
             IMPLICIT if "system" in kind else user
         )
         value = chance.getrandbits(64)
+        if chance.random() < 0.1:
+            rig.state["rflags"] ^= AC  # STAC, CLAC: nothing is told of it
         if chance.random() < 0.2:  # a table entry: most often one that some walk has read
-            value = entry(chance, chance.randrange(4))
-            address = address & ~7
-            width = 64
+            value = entry(chance, chance.randrange(4), style)
+            address = address & -style.size
+            width = 8 * style.size
         rig.state["t0"], rig.state["t1"] = address, value
         reason = rig.micro((f"{kind}{width}", "t1", "t0"))
         expected = plainly(
@@ -179,14 +228,14 @@ def plainly(
 ) -> int | tuple[int, ...] | None:
     """The access with two fresh walks at most: what it loads, 0 for a store, None beyond RAM, or the fault."""
     last = address + size - 1
-    for end in (address, last):
+    for end in (address, last):  # never so outside long mode
         if (end + 0x8000_0000_0000) >> 48 & 0xFFFF:
             return (13, 0, 0)
     parts = []
     head = min(size, 4096 - (address & 0xFFF))
     for start, length in ((address, head), (address + head, size - head)):
         if length:
-            where = reference(walker, rig, start & 0xFFFF_FFFF_FFFF_FFFF, access)
+            where = reference(walker, rig, start & M64, access)
             if isinstance(where, tuple):
                 return where
             parts.append((where, length))

@@ -16,7 +16,7 @@ from ringzero.cpu.block import NO_PAGE, Block
 from ringzero.cpu.exits import CLEAN, CODE, FETCH, IMPLICIT, READ, TABLE, USER, WRITE, Leave
 from ringzero.cpu.faults import GuestFault
 from ringzero.cpu.interfaces import Memory
-from ringzero.cpu.mmu import Walker, is_canonical
+from ringzero.cpu.mmu import Walker, is_canonical, truncated
 from ringzero.cpu.mode import mode_word
 from ringzero.cpu.pyfunctions import bind
 from ringzero.cpu.segments import checked
@@ -95,16 +95,16 @@ class PythonEngine:
         finally:
             self.between_runs = False
 
-    def _mark_over_code(self, address: int, access: int) -> None:
+    def _mark_over_code(self, address: int, size: int, access: int) -> None:
         """A walk is about to set bits among translated bytes: those blocks go first, as before a store."""
         if self.on_code_write:
-            self.on_code_write(address, 8)
+            self.on_code_write(address, size)
         elif access & FETCH or self.between_runs:
-            self.invalidate(address, 8)
+            self.invalidate(address, size)
         elif any(
-            self._overlaps(self.blocks[key][0], address, 8) for key in self.pages.get(address >> 12, ())
+            self._overlaps(self.blocks[key][0], address, size) for key in self.pages.get(address >> 12, ())
         ):
-            raise _Leaving(Leave.CODE, address, 8)
+            raise _Leaving(Leave.CODE, address, size)
 
     def install(self, block: Block) -> None:
         """Keep a block until its bytes change."""
@@ -376,9 +376,10 @@ class PythonEngine:
         return parts
 
     def _translated(self, linear: int, access: int) -> int:
+        linear = truncated(self.R, linear, access)
         physical = self._walk(linear, access)
         page = physical >> 12
-        if page < self.memory.pages:
+        if page < self.memory.pages and not self.walker.hangs_on_ac:
             who = self.user and not access & IMPLICIT
             self.readable[who][linear >> 12] = page << 12
             if access & WRITE and not self.memory.page_flags[page]:

@@ -36,6 +36,7 @@ ARCHITECTURAL = (
     *_segment_slots(),
     *("gdtr_base", "gdtr_limit", "idtr_base", "idtr_limit"),
     *("cr0", "cr2", "cr3", "cr4", "cr8", "xcr0"),
+    *("pdpte0", "pdpte1", "pdpte2", "pdpte3"),  # what PAE paging outside long mode has loaded
     *("dr0", "dr1", "dr2", "dr3", "dr6", "dr7"),
     *("efer", "star", "lstar", "cstar", "sfmask", "kernel_gs_base", "tsc_aux", "tsc_offset"),
     *("sysenter_cs", "sysenter_esp", "sysenter_eip", "pat", "apic_base"),

@@ -14,10 +14,11 @@ from ringzero.cpu import segments
 from ringzero.cpu.cpuid import cpuid as cpuid_leaf
 from ringzero.cpu.exits import PHYSICAL_BITS
 from ringzero.cpu.faults import GuestFault
-from ringzero.cpu.mmu import is_canonical
+from ringzero.cpu.mmu import PDPTE, is_canonical, load_pdptes
 from ringzero.cpu.state import SLOT
 from ringzero.isa import rflags as F
 from ringzero.isa.control import (
+    ATTR_LONG,
     CR0_AM,
     CR0_CD,
     CR0_EM,
@@ -31,6 +32,10 @@ from ringzero.isa.control import (
     CR0_WP,
     CR4_DE,
     CR4_PAE,
+    CR4_PCIDE,
+    CR4_PGE,
+    CR4_PSE,
+    CR4_SMEP,
     CR4_TSD,
     EFER_LMA,
     EFER_LME,
@@ -43,6 +48,9 @@ if TYPE_CHECKING:
 M32 = 0xFFFF_FFFF
 CR0_ALL = CR0_PE | CR0_MP | CR0_EM | CR0_TS | CR0_ET | CR0_NE | CR0_WP | CR0_AM | CR0_NW | CR0_CD | CR0_PG
 CR3_RESERVED = ((1 << 64) - 1) & ~((1 << PHYSICAL_BITS) - 1)
+CR3_NO_FLUSH, PCID = 1 << 63, 0xFFF
+#: With PAE paging outside long mode a change of one of these loads the PDPTEs (SDM 3A 4.4.1).
+PDPTE_CR0, PDPTE_CR4 = CR0_CD | CR0_NW | CR0_PG, CR4_PAE | CR4_PGE | CR4_PSE | CR4_SMEP
 
 HANDLERS: dict[str, Callable[..., None]] = {
     "load_segment": segments.load_segment,
@@ -187,23 +195,22 @@ def write_control(cpu: Cpu, number: int, source: int) -> None:
 def _write_cr0(cpu: Cpu, value: int) -> None:
     """SDM 3A 2.5 and 10.8.5: paging with EFER.LME set activates long mode."""
     words = cpu.words
-    old, efer = words[SLOT["cr0"]], words[SLOT["efer"]]
+    old, cr4, efer = words[SLOT["cr0"]], words[SLOT["cr4"]], words[SLOT["efer"]]
     if value >> 32 or (value & CR0_PG and not value & CR0_PE) or (value & CR0_NW and not value & CR0_CD):
         raise GuestFault(GP)
     value = value & CR0_ALL | CR0_ET
-    if value & CR0_PG and not old & CR0_PG:
-        if efer & EFER_LME:
-            if not words[SLOT["cr4"]] & CR4_PAE or words[SLOT["cs_attr"]] & 0x200:
-                raise GuestFault(GP)
-            efer |= EFER_LMA
-        else:
-            cpu.unsupported("paging outside long mode")
-    elif old & CR0_PG and not value & CR0_PG:
-        if cpu.long_code:
+    if value & ~old & CR0_PG and efer & EFER_LME:
+        if not cr4 & CR4_PAE or words[SLOT["cs_attr"]] & ATTR_LONG:
+            raise GuestFault(GP)
+        efer |= EFER_LMA
+    elif old & ~value & CR0_PG:
+        if cpu.long_code or cr4 & CR4_PCIDE:
             raise GuestFault(GP)
         efer &= ~EFER_LMA
     if old & CR0_PE and not value & CR0_PE:
         cpu.unsupported("real mode")
+    if (value ^ old) & PDPTE_CR0:
+        _reload_pdptes(cpu, value, words[SLOT["cr3"]], cr4, efer)
     words[SLOT["cr0"]], words[SLOT["efer"]] = value, efer
     cpu.context_changed()
 
@@ -213,17 +220,36 @@ def _write_cr2(cpu: Cpu, value: int) -> None:
 
 
 def _write_cr3(cpu: Cpu, value: int) -> None:
+    """With PCIDs bit 63 asks to keep translations, and is not stored (SDM 3A 4.10.4.1)."""
+    words = cpu.words
+    if words[SLOT["cr4"]] & CR4_PCIDE:
+        value &= ~CR3_NO_FLUSH
     if value & CR3_RESERVED:
         raise GuestFault(GP)
-    cpu.words[SLOT["cr3"]] = value
+    _reload_pdptes(cpu, words[SLOT["cr0"]], value, words[SLOT["cr4"]], words[SLOT["efer"]])
+    words[SLOT["cr3"]] = value
     cpu.context_changed()
 
 
 def _write_cr4(cpu: Cpu, value: int) -> None:
-    if value & ~cpu.cr4_bits or (cpu.words[SLOT["efer"]] & EFER_LMA and not value & CR4_PAE):
+    """SDM 3A 2.5: PAE stays in long mode; PCIDE comes only there, with PCID 0."""
+    words = cpu.words
+    old, long_mode = words[SLOT["cr4"]], words[SLOT["efer"]] & EFER_LMA
+    if value & ~cpu.cr4_bits or (long_mode and not value & CR4_PAE):
         raise GuestFault(GP)
-    cpu.words[SLOT["cr4"]] = value
+    if value & ~old & CR4_PCIDE and (not long_mode or words[SLOT["cr3"]] & PCID):
+        raise GuestFault(GP)
+    if (value ^ old) & PDPTE_CR4:
+        _reload_pdptes(cpu, words[SLOT["cr0"]], words[SLOT["cr3"]], value, words[SLOT["efer"]])
+    words[SLOT["cr4"]] = value
     cpu.context_changed()
+
+
+def _reload_pdptes(cpu: Cpu, cr0: int, cr3: int, cr4: int, efer: int) -> None:
+    """Load the PDPTEs if these registers mean PAE paging outside long mode: the last that can fault."""
+    if cr0 & CR0_PG and cr4 & CR4_PAE and not efer & EFER_LMA:
+        for number, entry in enumerate(load_pdptes(cpu.memory, cr3)):
+            cpu.words[PDPTE + number] = entry
 
 
 def _write_cr8(cpu: Cpu, value: int) -> None:
