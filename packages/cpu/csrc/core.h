@@ -132,6 +132,9 @@ rz_block *rz_find_linked(rz_engine *e, const rz_block *from, uint64_t linear);
 int rz_straddle_holds(rz_engine *e, rz_block *block);
 int rz_make_single(rz_engine *e, rz_block numbers, const uint8_t *uops, const uint8_t *offsets);
 
+/* strings.c */
+uint64_t rz_ahead(rz_engine *e, uint64_t left, uint64_t what);
+
 /* optimise.c */
 int rz_verify(const rz_uop *uops, uint64_t count, uint64_t n);
 uint64_t rz_optimise(const rz_uop *raw, uint64_t count, rz_uop *out);

@@ -153,6 +153,13 @@ static RZ_COLD const rz_uop *after_remapping(rz_engine *e, const rz_block *b, co
         target = linear_;                                                                                              \
     } while (0)
 
+/* A probe wants to see every iteration. */
+#define RZ_AHEAD(what)                                                                                                 \
+    do {                                                                                                               \
+        if (left > 0 && block->raw->op != RZ_UOP_probe)                                                                \
+            left -= (int64_t)rz_ahead(e, (uint64_t)left, what);                                                       \
+    } while (0)
+
 #define RZ_FLAGS() ((R[RZ_SLOT_rflags] & ~RZ_RFLAGS_ARITHMETIC) | rz_arithmetic(res, aux))
 #define RZ_SET_FLAGS(value)                                                                                            \
     do {                                                                                                               \

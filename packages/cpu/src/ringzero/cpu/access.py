@@ -136,6 +136,10 @@ class Access(Words):
             self.emit("aligned", a=linear, imm=size - 1)
         return linear
 
+    def is_plain(self, seg: int) -> bool:
+        """Whether an effective address in this segment is the linear one as it stands, with nothing to check."""
+        return seg not in (FS, GS) and not self.mode & M.ALIGN and (self.long or not self.mode & M.SEGMENTED)
+
     def _require_canonical(self, linear: int, size: int, vector: int) -> None:
         """What the access would find by itself, but only behind #AC, which comes last (SDM 3A, table 6-2)."""
         if not self.long:

@@ -15,9 +15,13 @@ from __future__ import annotations
 from ringzero.cpu import mode as M
 from ringzero.cpu.access import Access
 from ringzero.cpu.emitter import M64, K, Value
+from ringzero.cpu.exits import CMPS, LODS, MOVS, SCAS, STOS
 from ringzero.cpu.uops import STACK
-from ringzero.isa.names import GP, SS
+from ringzero.isa import record as R
+from ringzero.isa.names import ES, GP, SS
 from ringzero.isa.operands import Rel
+
+REPEATED = {"movs": MOVS, "stos": STOS, "lods": LODS, "cmps": CMPS, "scas": SCAS}
 
 
 class Builder(Access):
@@ -65,6 +69,13 @@ class Builder(Access):
         t = self.temp()
         self.emit(f"set{name}", t)
         return t
+
+    def ahead(self, name: str) -> None:
+        """Tell the engine which string instruction repeats here, if addresses are all that it would have to mind."""
+        if self.is_plain(self.source_segment()) and self.is_plain(ES):
+            unequal = not self.record[R.PREFIXES] & R.REP
+            sizes = self.size | self.record[R.ADDRSIZE] << 4
+            self.emit("ahead", imm=sizes | REPEATED[name] << 8 | unequal << 12)
 
     # --- privilege ---------------------------------------------------------------------------------------------------
 

@@ -28,4 +28,8 @@ CLEAN, CODE, TABLE = 1, 2, 4
 #: own (SDM 3A 4.6: implicit, to descriptor tables, the TSS or a new stack), of all 64 address bits whatever the mode.
 READ, WRITE, FETCH, USER, IMPLICIT = 0, 1, 2, 4, 16
 
+#: String instructions, in the immediate of an `ahead` µop: bits 0-3 the operand size in bytes, 4-7 the address size,
+#: 8-11 one of these, 12 set for REPNE.
+MOVS, STOS, LODS, CMPS, SCAS = 1, 2, 3, 4, 5
+
 PHYSICAL_BITS = 40

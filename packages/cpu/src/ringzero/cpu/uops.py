@@ -15,6 +15,7 @@ unsigned 64-bit words. In an effect:
     LOAD(ea) …   memory; LOADW asks for write permission too, LOADS/STORES are supervisor accesses of the system itself
     STEP()       the absolute step once this block has retired (only in its ending)
     FAULT(v, e)  raise vector v with error code e; nothing of the instruction may have been written before
+    AHEAD(I)     nothing; an engine may do iterations of the string instruction I (see `exits`) here, at a step each
     JUMP(k) BRANCH(c) GOTO(x) …   leave the block; see `ENDINGS`
 
 A µop is packed into 16 bytes, `<HBBBBHq`: op, d, a, b, scale, index of its instruction in the block, immediate.
@@ -282,6 +283,7 @@ uop("skipnz", "if A != 0:\n    SKIP()", leaves=True)
 uop("skip", "SKIP()", leaves=True)
 uop("readslot", "D = R[(I + A) & 255]")
 uop("writeslot", "R[(I + A) & 255] = B")
+uop("ahead", "AHEAD(I)")
 uop("setmode", "SET_MODE()", leaves=True)
 #: Linear address of offset A in segment B (0-5) outside 64-bit mode: I & 15 bytes, I bit 4: a write.
 uop("segment", "D = SEGMENT(B, A, I)", leaves=True)

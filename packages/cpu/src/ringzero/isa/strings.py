@@ -57,7 +57,7 @@ def advance(b: Builder, *registers: int) -> None:
         b.write(Reg(register, b.record[R.ADDRSIZE]), b.plus(register, delta))
 
 
-def repeated(b: Builder, body: Callable[[], None]) -> None:
+def repeated(b: Builder, name: str, body: Callable[[], None]) -> None:
     """Run `body` once, or under REP once per pass through the block, which comes back to itself.
 
     A block that holds one instruction costs one step a pass, so each iteration is a step, and an interrupt fits
@@ -66,6 +66,7 @@ def repeated(b: Builder, body: Callable[[], None]) -> None:
     if not b.record[R.PREFIXES] & (R.REP | R.REPNE):
         body()
         return
+    b.ahead(name)
     with b.unless(pointer(b, RCX)):
         b.emit("next")
     body()
@@ -85,7 +86,7 @@ def movs(b: Builder) -> None:
         b.store(pointer(b, RDI), ES, b.size, value)
         advance(b, RSI, RDI)
 
-    repeated(b, once)
+    repeated(b, "movs", once)
 
 
 @lowers("stosb", "stosw", "stosd", "stosq")
@@ -94,7 +95,7 @@ def stos(b: Builder) -> None:
         b.store(pointer(b, RDI), ES, b.size, RAX)
         advance(b, RDI)
 
-    repeated(b, once)
+    repeated(b, "stos", once)
 
 
 @lowers("lodsb", "lodsw", "lodsd", "lodsq")
@@ -103,7 +104,7 @@ def lods(b: Builder) -> None:
         b.write(Reg(RAX, b.size), b.load(pointer(b, RSI), b.source_segment(), b.size))
         advance(b, RSI)
 
-    repeated(b, once)
+    repeated(b, "lods", once)
 
 
 @lowers("cmpsb", "cmpsw", "cmpsd", "cmpsq")
@@ -113,7 +114,7 @@ def cmps(b: Builder) -> None:
         b.compare("cmp", left, b.load(pointer(b, RDI), ES, b.size))
         advance(b, RSI, RDI)
 
-    repeated(b, once)
+    repeated(b, "cmps", once)
 
 
 @lowers("scasb", "scasw", "scasd", "scasq")
@@ -122,7 +123,7 @@ def scas(b: Builder) -> None:
         b.compare("cmp", RAX, b.load(pointer(b, RDI), ES, b.size))
         advance(b, RDI)
 
-    repeated(b, once)
+    repeated(b, "scas", once)
 
 
 @lowers("insb", "insw", "insd")
