@@ -11,7 +11,7 @@ from common import Measure
 
 @pytest.fixture
 def measure(benchmark: Any) -> Measure:
-    """`measure(group, who, work, unit, function, setup=None, rounds=5)`: run it, keep what it was."""
+    """`measure(group, who, work, unit, function, setup=None, rounds=5, **facts)`: run it, keep what it was."""
 
     def run(
         group: str,
@@ -21,9 +21,10 @@ def measure(benchmark: Any) -> Measure:
         function: Callable[..., Any],
         setup: Callable[[], Any] | None = None,
         rounds: int = 5,
+        **facts: float,
     ) -> Any:
         benchmark.group = group
-        benchmark.extra_info.update(who=who, work=work, unit=unit)
+        benchmark.extra_info.update(who=who, work=work, unit=unit, **facts)
         return benchmark.pedantic(function, setup=setup, rounds=rounds, warmup_rounds=0 if setup else 1)
 
     return run

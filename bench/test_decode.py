@@ -1,28 +1,25 @@
-"""Decoding the kernel's code, over and over, beside iced-x86 and capstone on the same bytes."""
+"""Decoding a C library's code, of which those instructions that the table has, beside other decoders."""
 
 from __future__ import annotations
 
-from functools import cache
-
+import native_decoders
 import pytest
+import realcode
 from common import Measure, needs_native
 
-TURNS = 20
+pytestmark = pytest.mark.skipif(
+    realcode.library() is None, reason="no C library's file is found on this host"
+)
+GROUP, UNIT = "decode: a C library", "instructions"
+PART = 100_000  # instructions for those who take a second over that
 
 
-@cache
-def code() -> bytes:
-    """The kernel's executable segments: what is known to decode whole."""
-    from ringzero_kernel import build
-
-    return b"".join(segment.data for segment in build().segments if segment.flags & 1)
+def code(count: int | None = None) -> bytes:
+    return b"".join(realcode.instructions()[:count])
 
 
-@cache
 def count() -> int:
-    from ringzero.isa.decode import decode
-
-    return len(decode(code(), 64))
+    return len(realcode.instructions())
 
 
 @needs_native
@@ -30,25 +27,29 @@ def test_native_records(measure: Measure) -> None:
     """Records in an array of C's."""
     from ringzero._native import ffi, lib
 
-    whole = code() * TURNS
-    records = ffi.new("rz_insn[]", count() * TURNS + 64)
+    whole, records = code(), ffi.new("rz_insn[]", count() + 64)
     source = ffi.from_buffer(whole)
     measure(
-        "decode: records", "native", count() * TURNS, "instructions",
+        GROUP,
+        "native",
+        count(),
+        UNIT,
         lambda: lib.rz_decode(source, len(whole), 64, records, len(records)),
-    )  # fmt: skip
+        rounds=15,
+    )
 
 
 def test_python_records(measure: Measure) -> None:
     from ringzero.isa.decode import decode
 
-    measure("decode: records", "python", count(), "instructions", lambda: decode(code(), 64), rounds=3)
+    part = code(PART)
+    measure(GROUP, "python", PART, UNIT, lambda: decode(part, 64), rounds=3)
 
 
 def test_iced(measure: Measure) -> None:
     """Iterated, and length and code read: what a user of the records needs at least."""
     iced = pytest.importorskip("iced_x86")
-    whole = code() * TURNS
+    whole = code()
 
     def run() -> int:
         total = 0
@@ -56,15 +57,19 @@ def test_iced(measure: Measure) -> None:
             total += instruction.len + instruction.code
         return total
 
-    measure("decode: records", "iced-x86", count() * TURNS, "instructions", run)
+    measure(GROUP, "iced-x86", count(), UNIT, run)
 
 
 def test_capstone(measure: Measure) -> None:
     capstone = pytest.importorskip("capstone")
     decoder = capstone.Cs(capstone.CS_ARCH_X86, capstone.CS_MODE_64)
     decoder.skipdata = True
-    whole = code()
-    measure(
-        "decode: records", "capstone", count(), "instructions",
-        lambda: sum(1 for _ in decoder.disasm_lite(whole, 0)),
-    )  # fmt: skip
+    part = code(PART)
+    measure(GROUP, "capstone", PART, UNIT, lambda: sum(1 for _ in decoder.disasm_lite(part, 0)))
+
+
+@pytest.mark.parametrize("library", native_decoders.LIBRARIES, ids=lambda library: library.name)
+def test_in_c(measure: Measure, library: native_decoders.Library) -> None:
+    if reason := native_decoders.why_not(library):
+        pytest.skip(f"{library.name}: {reason}")
+    measure(GROUP, f"{library.name} (C)", count(), UNIT, native_decoders.decoder(library, code()), rounds=15)

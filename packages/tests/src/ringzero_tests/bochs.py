@@ -19,6 +19,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from ringzero.cpu.state import GPRS
 from ringzero_tests.case import CODE, HANG, PAGE, Case, Fault, Outcome
 from ringzero_tests.ring0 import SystemCase, SystemOutcome, read_system_outcome
 from ringzero_tests.system import (
@@ -69,7 +70,7 @@ class Bochs:
     def __init__(self) -> None:
         self._process = subprocess.Popen(
             [sys.executable, "-m", "ringzero_tests.bochs"],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=os.environ | {"LD_PRELOAD": _shim()},
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=os.environ | {"LD_PRELOAD": shim()},
         )  # fmt: skip
 
     def __enter__(self) -> Bochs:
@@ -99,7 +100,8 @@ class Bochs:
 
 
 @cache
-def _shim() -> str:
+def shim() -> str:
+    """Build the library that a process which imports bochscpu preloads."""
     path = Path(tempfile.mkdtemp(prefix="ringzero-bochs-")) / "shim.so"
     command = ["cc", "-shared", "-fPIC", "-x", "c", "-", "-o", str(path)]
     subprocess.run(command, input=_SHIM.encode(), check=True)
@@ -113,7 +115,6 @@ class _Machine:
         import bochscpu
         from cffi import FFI
 
-        self.bochs: Any = bochscpu
         memory: Any = bochscpu._bochscpu.memory
         ffi = FFI()
         self.pages: list[Any] = []
@@ -156,7 +157,7 @@ class _Machine:
             for offset in range(0, len(contents), PAGE):
                 self.pages[(address + offset) // PAGE][:] = contents[offset : offset + PAGE]
         self._copy_code(case)
-        self.session.cpu.set_state(self._state(state))
+        self.session.cpu.set_state(bochs_state(state))
         self.retired = 0
         self.session.run([self.hook])
 
@@ -168,7 +169,7 @@ class _Machine:
         self.pages[_COPIER // PAGE][:4] = b"\xf3\x48\xa5\xf4"  # rep movsq; hlt
         registers = {"rsi": KERNEL + _STAGING, "rdi": KERNEL + physical_of(CODE), "rcx": len(code) // 8}
         start = state_for(replace(case, bits=64), 0) | registers | {"rip": KERNEL + _COPIER, "rflags": 2}
-        self.session.cpu.set_state(self._state(start))
+        self.session.cpu.set_state(bochs_state(start))
         self.session.run([self.hook])
 
     def _read(self, address: int, size: int) -> bytes:
@@ -176,24 +177,28 @@ class _Machine:
         contents = b"".join(self.pages[page][:] for page in range(first, last + 1))
         return contents[address % PAGE : address % PAGE + size]
 
-    def _state(self, wanted: dict[str, int]) -> Any:
-        state = self.bochs.State()
-        for name, value in wanted.items():
-            if name in _PLAIN or (name[0] == "r" and "_" not in name):
-                setattr(state, name, value)
-        for name in _SEGMENTS:
-            segment = self.bochs.Segment()
-            segment.present = bool(wanted[f"{name}_attr"] & 0x80)
-            segment.selector, segment.base = wanted[f"{name}_selector"], wanted[f"{name}_base"]
-            # The descriptor's bits 40-55 as they stand there; ours leave the limit's four out.
-            rights = wanted[f"{name}_attr"]
-            segment.limit, segment.attr = wanted[f"{name}_limit"], rights & 0xFF | rights >> 8 << 12
-            setattr(state, name, segment)
-        for name in ("gdtr", "idtr"):
-            table = self.bochs.GlobalSegment()
-            table.base, table.limit = wanted[f"{name}_base"], wanted[f"{name}_limit"]
-            setattr(state, name, table)
-        return state
+
+def bochs_state(wanted: dict[str, int]) -> Any:
+    """Bochs's state object of registers by the names of `ringzero.cpu.state`."""
+    import bochscpu
+
+    state: Any = bochscpu.State()
+    for name, value in wanted.items():
+        if name in _PLAIN or name in GPRS:
+            setattr(state, name, value)
+    for name in _SEGMENTS:
+        segment: Any = bochscpu.Segment()
+        segment.present = bool(wanted[f"{name}_attr"] & 0x80)
+        segment.selector, segment.base = wanted[f"{name}_selector"], wanted[f"{name}_base"]
+        # The descriptor's bits 40-55 as they stand there; ours leave the limit's four out.
+        rights = wanted[f"{name}_attr"]
+        segment.limit, segment.attr = wanted[f"{name}_limit"], rights & 0xFF | rights >> 8 << 12
+        setattr(state, name, segment)
+    for name in ("gdtr", "idtr"):
+        table: Any = bochscpu.GlobalSegment()
+        table.base, table.limit = wanted[f"{name}_base"], wanted[f"{name}_limit"]
+        setattr(state, name, table)
+    return state
 
 
 def _serve() -> None:
