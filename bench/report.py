@@ -121,8 +121,8 @@ def markdown(found: list[Result], host: Facts) -> str:
         "## What is wanted, and what is", "",
         *_table(("figure", "measured", "at least", "aim", ""), _goal_rows(found)),
         "## Guest loops, millions of steps a second", "",
-        "Native and Python are our engines, paging on, able to stop at any step. The last column: the native engine's rate",
-        f"over this peer's, geometric mean over the loops. Spread of a loop's rounds at most {worst:.0%}.", "",
+        "Native and Python: our engines, paging on, able to stop at any step. Last column: the native engine's rate",
+        f"over this peer's, geometric mean over the loops. Spread (interquartile range over median) at most {worst:.0%}.", "",
         *_table(("", *loops.SOURCES, "native /"), _loop_rows(found)),
         "QEMU: a whole process, its start subtracted. In `memcpy` source and destination lie 1 MiB apart, where a",
         "translation cache that is indexed by the low bits of the page number alone misses at every access.", "",
@@ -148,7 +148,7 @@ def as_json(found: list[Result], host: Facts) -> Facts:
         ],
         "results": [
             {"group": r.group, "who": r.who, "rate": r.rate, "unit": r.unit, "median_seconds": r.median,
-             "least_seconds": r.least, "most_seconds": r.most, "rounds": r.rounds}
+             "interquartile_seconds": r.quartiles, "rounds": r.rounds}
             for r in found
         ],
     }  # fmt: skip

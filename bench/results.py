@@ -18,7 +18,7 @@ OURS = ("native", "python", "ringzero")
 
 @dataclass(frozen=True)
 class Result:
-    """One benchmark: seconds of a round as median, least and most, `start` taken off."""
+    """One benchmark: seconds of a round as median and interquartile range, `start` taken off the first."""
 
     name: str
     group: str
@@ -26,8 +26,7 @@ class Result:
     work: float
     unit: str
     median: float
-    least: float
-    most: float
+    quartiles: float
     rounds: int
     facts: dict[str, Any]
 
@@ -38,17 +37,16 @@ class Result:
 
     @property
     def spread(self) -> float:
-        """How far the rounds lie apart: (most - least) / median."""
-        return (self.most - self.least) / self.median
+        """How far the rounds lie apart: the interquartile range over the median."""
+        return self.quartiles / self.median
 
 
 def _result(entry: dict[str, Any]) -> Result:
     info, stats = entry["extra_info"], entry["stats"]
-    start = float(info.get("start", 0))
-    seconds = {name: max(1e-9, float(stats[name]) - start) for name in ("median", "min", "max")}
+    median = max(1e-9, float(stats["median"]) - float(info.get("start", 0)))
     return Result(
         entry["fullname"], entry["group"] or entry["name"], str(info.get("who", "ringzero")),
-        float(info.get("work", 1)), str(info.get("unit", "rounds")), seconds["median"], seconds["min"], seconds["max"],
+        float(info.get("work", 1)), str(info.get("unit", "rounds")), median, float(stats["iqr"]),
         int(stats["rounds"]), dict(info),
     )  # fmt: skip
 
