@@ -28,9 +28,10 @@ rz_engine *rz_new(uint64_t *state, uint8_t *ram, uint64_t ram_size, uint8_t *pag
     e->page_blocks = calloc(e->pages + 1, sizeof *e->page_blocks);
     e->granules = calloc(e->pages + 1, sizeof *e->granules);
     e->scratch = malloc((RZ_SCRATCH + 2) * sizeof *e->scratch);
+    e->draft = malloc(RZ_SCRATCH * sizeof *e->draft);
     e->single = calloc(1, sizeof(rz_block) + (RZ_SCRATCH + 2) * sizeof(rz_uop));
     e->detour = calloc(1, sizeof(rz_block));
-    if (!e->arena || !e->page_blocks || !e->granules || !e->scratch || !e->single || !e->detour) {
+    if (!e->arena || !e->page_blocks || !e->granules || !e->scratch || !e->draft || !e->single || !e->detour) {
         rz_free(e);
         return NULL;
     }
@@ -46,6 +47,8 @@ void rz_free(rz_engine *e)
     free(e->page_blocks);
     free(e->granules);
     free(e->scratch);
+    free(e->draft);
+    rz_forget_templates(e);
     free(e->single);
     free(e->detour);
     free(e);

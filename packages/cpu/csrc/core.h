@@ -101,6 +101,8 @@ struct rz_engine {
     uint32_t tables[256];   /* pages with the TABLE flag, forgotten at each flush */
     char *arena;
     uint64_t arena_size, arena_used;
+    struct rz_templates *templates;
+    rz_uop *draft;   /* µops of a block that is being made from templates */
     rz_uop *scratch; /* the rest of a block, or a microprogram */
     uint64_t scratch_from; /* which raw µop scratch[0] is */
     rz_block *single; /* run once, or a microprogram */
@@ -134,6 +136,9 @@ int rz_make_single(rz_engine *e, rz_block numbers, const uint8_t *uops, const ui
 
 /* strings.c */
 uint64_t rz_ahead(rz_engine *e, uint64_t left, uint64_t what);
+
+/* lower.c */
+void rz_forget_templates(rz_engine *e);
 
 /* optimise.c */
 int rz_verify(const rz_uop *uops, uint64_t count, uint64_t n);

@@ -8,6 +8,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "decode.h"
+
 /* cdef: begin */
 typedef struct rz_engine rz_engine;
 
@@ -43,6 +45,38 @@ void rz_protect(rz_engine *e);
 /* Translate as the CPU does, setting A and D. `access` is a sum of READ, WRITE, FETCH, USER, IMPLICIT. 0, or Leave.FAULT with the
  * fault slots filled. `physical` may lie outside of RAM. */
 int rz_translate(rz_engine *e, uint64_t linear, int access, uint64_t *physical);
+
+/* A number of a template: a factor for each of symbols.ATOMS, cut to `bits`. */
+typedef struct {
+    int8_t imm, disp, next, rip, length;
+    uint8_t bits, unused[2];
+} rz_patch;
+
+/* What has been learned of an instruction: a template, or that there can be none (`refused`). See templates.py. */
+typedef struct {
+    int imm, disp, refused, alone, ended;
+    uint64_t count, target;
+    rz_patch target_patch;
+} rz_learned;
+
+/* Where a block of code lies and how it is read; then what was made of it (instructions, bytes, µops, taken branch), or
+ * the instruction that must be learned first. */
+typedef struct {
+    uint64_t linear, physical, mode, ip_mask;
+    int code_bits;
+    uint64_t n, length, count, target;
+    rz_insn unknown;
+} rz_place;
+
+#define RZ_LOWER_UNKNOWN 1   /* at->unknown must be learned first; then ask again */
+#define RZ_LOWER_IN_PYTHON 2 /* templates cannot make this block */
+/* Make and register the block at a place on one page. 0, one of the two above, or RZ_BAD_…. */
+int rz_lower(rz_engine *e, rz_place *at);
+/* The raw µops of the last block that rz_lower made. */
+const uint8_t *rz_drafted(const rz_engine *e);
+/* `uops`: what->count of 16 bytes; `patches`: as many of 8. 0 or RZ_BAD_…. */
+int rz_learn(rz_engine *e, uint64_t mode, const rz_insn *insn, const rz_learned *what, const uint8_t *uops,
+             const uint8_t *patches);
 
 #define RZ_COUNT_BLOCKS 0  /* blocks alive */
 #define RZ_COUNT_WALKS 1   /* page walks */

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ringzero.cpu import mode as M
-from ringzero.cpu.emitter import ZERO, K, Value
+from ringzero.cpu.emitter import CONSTANTS, ZERO, K, Value
 from ringzero.cpu.state import FIRST_TEMP, SEGMENTS, SLOT
 from ringzero.cpu.uops import NUMBER, STACK, UOPS
 from ringzero.cpu.words import Words
@@ -50,7 +50,7 @@ class Access(Words):
                     return t
                 return number
             case Imm(value, _):
-                return K(value)
+                return self.const(value)
             case Mem():
                 return self._load("ld", operand)
             case SReg(number):
@@ -70,7 +70,7 @@ class Access(Words):
         assert isinstance(operand, Reg), f"{self._form}: cannot write {operand}"
         if operand.high:
             self.emit("movh", operand.number, self.slot(value))
-        elif type(value) is K:
+        elif type(value) in CONSTANTS:
             self.emit(f"movi{operand.size * 8}", operand.number, imm=value)
         elif not self._retarget(value, operand):
             self.emit(f"mov{operand.size * 8}", operand.number, value)
@@ -199,7 +199,7 @@ class Access(Words):
         """Push; rsp changes after the store has succeeded."""
         size = size or self.size
         if self.long and size == 8 and not self.mode & M.ALIGN:
-            if type(value) is K:
+            if type(value) in CONSTANTS:
                 self.emit("pushi64", scale=STACK, imm=value)
             else:
                 self.emit("push64", a=value, scale=STACK)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ringzero.cpu.emitter import PackedUop
+from ringzero.cpu.mode import ip_mask
 from ringzero.cpu.uops import PACKED
 
 NO_PAGE = (1 << 64) - 1
@@ -35,8 +36,7 @@ class Block:
     @property
     def following(self) -> int:
         """Linear address of the instruction after the block."""
-        mask = 0xFFFF_FFFF_FFFF_FFFF if self.mode & 4 else 0xFFFF_FFFF
-        return self.linear + self.offsets[-1] & mask
+        return self.linear + self.offsets[-1] & ip_mask(self.mode)
 
     def packed(self) -> bytes:
         """The µops as an engine's memory holds them, 16 bytes each."""

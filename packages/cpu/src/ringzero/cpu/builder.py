@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from ringzero.cpu import mode as M
 from ringzero.cpu.access import Access
-from ringzero.cpu.emitter import M64, K, Value
+from ringzero.cpu.emitter import CONSTANTS, M64, K, Value
 from ringzero.cpu.exits import CMPS, LODS, MOVS, SCAS, STOS
 from ringzero.cpu.uops import STACK
 from ringzero.isa import record as R
@@ -47,7 +47,7 @@ class Builder(Access):
 
     def compare(self, name: str, x: Value, y: Value) -> None:
         """`cmp` or `test`: flags alone."""
-        if type(y) is K:
+        if type(y) in CONSTANTS:
             self.emit(f"{name}i{self.width}", a=self.slot(x), imm=y)
         else:
             self.emit(f"{name}{self.width}", a=self.slot(x), b=y)
@@ -129,7 +129,7 @@ class Builder(Access):
         if self.long and not self.mode & M.ALIGN:
             self.emit("call64", scale=STACK, imm=self.next_rip)
         else:
-            self.push(K(self.next_rip))
+            self.push(self.const(self.next_rip))
             self.emit("jump")
         self.ended = True
 
@@ -142,7 +142,7 @@ class Builder(Access):
         if self.long:
             self.fault_if(self.noncanonical(value), GP)
         value = self.copy(value)
-        self.push(K(self.next_rip))
+        self.push(self.const(self.next_rip))
         self.goto(value)
 
     def ret(self, extra: int) -> None:

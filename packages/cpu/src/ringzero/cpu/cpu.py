@@ -355,22 +355,21 @@ class Cpu:
             raise GuestFault(GP)
         return self._engine.translate(linear, FETCH | (USER if self.words[CPL] == 3 else 0))
 
-    def _lowered(self, limit: int) -> Block:
-        mode = self.words[MODE]
+    def _code_mode(self) -> int:
+        """The mode word, for code that this machine can run."""
+        mode: int = self.words[MODE]
         if M.code_bits(mode) == 16:
             self.unsupported("16-bit code")
         if not mode & M.LONG and self.words[SLOT["cs_base"]]:
             self.unsupported("a code segment with a base")
-        return self._lowerer.block(self.words[RIP], mode, self._fetch, limit)
+        return mode
 
     def _translate_block(self) -> None:
         """Give the engine the block that it missed."""
         try:
-            block = self._lowered(64)
+            self._engine.translate_block(self._lowerer, self.words[RIP], self._code_mode(), self._fetch)
         except GuestFault as fault:
             self._raise(fault)
-        else:
-            self._engine.install(block)
 
     def _system(self) -> None:
         """An instruction that is done in Python."""
@@ -393,7 +392,7 @@ class Cpu:
         """Run one instruction by itself: it stores into translated code, or reaches beyond RAM."""
         words = self.words
         try:
-            block = self._lowered(1)
+            block = self._lowerer.block(self.words[RIP], self._code_mode(), self._fetch, 1)
         except GuestFault as fault:
             self._raise(fault)
             return

@@ -14,7 +14,7 @@ from ringzero.cpu import exits, mode
 from ringzero.cpu.effects import CPrinter
 from ringzero.cpu.state import SLOTS
 from ringzero.cpu.uops import CONDITIONS, NUMBER, UOPS, Uop
-from ringzero.isa import control, rflags
+from ringzero.isa import control, record, rflags
 
 WRITES_FLAGS, READS_FLAGS, BARRIER, ENDS, SKIPS, NAMES_S = 1, 2, 4, 8, 16, 32
 _ENDS = ("JUMP(", "BRANCH(", "GOTO(", "_WINDOW(", "SYSTEM(", "STOP(")
@@ -46,6 +46,7 @@ def _constants() -> Iterator[str]:
     yield f"#define RZ_SLOTS {len(SLOTS)}"
     yield from (f"#define RZ_UOP_{_identifier(u.name)} {u.number}" for u in UOPS)
     yield f"#define RZ_UOPS {len(UOPS)}"
+    yield f"#define RZ_INVALID_FORM {record.INVALID_FORM}"
     yield from (f"#define RZ_LEAVE_{reason.name} {reason.value}" for reason in exits.Leave)
     for prefix, module in (("", exits), ("", control), ("MODE_", mode), ("RFLAGS_", rflags)):
         for name, value in vars(module).items():

@@ -8,6 +8,7 @@ from typing import Any
 
 from ringzero.cpu import mode as M
 from ringzero.cpu.state import FIRST_TEMP, SLOT, TEMPS
+from ringzero.cpu.symbols import Symbol
 from ringzero.cpu.uops import NUMBER
 from ringzero.isa import record as R
 from ringzero.isa.form import Form
@@ -26,6 +27,8 @@ class K(int):
 
 
 Value = int | K
+#: What stands for itself and not for a slot; a Symbol, where a template is learned.
+CONSTANTS: tuple[type, ...] = (K, Symbol)
 NO_ERROR = K(0)
 
 
@@ -67,7 +70,7 @@ class Emitter:
     def begin(self, record: R.RecordTuple, form: Form | None, rip: int, index: int) -> None:
         """Start instruction number `index` of the block, at linear address `rip`."""
         self.record, self._form, self.rip, self.index = record, form, rip, index
-        self.next_rip = rip + record[R.LENGTH] & (M64 if self.long else 0xFFFF_FFFF)
+        self.next_rip = rip + record[R.LENGTH] & M.ip_mask(self.mode)
         self.size = record[R.OPSIZE]
         self._next_temp = FIRST_TEMP
         self._moved.clear()
@@ -78,15 +81,23 @@ class Emitter:
         assert self._form is not None, "bytes without a row, and microprograms, have no form"
         return self._form
 
-    const = K
+    @staticmethod
+    def const(value: int) -> Value:
+        """A number as a value."""
+        return K(value)
+
+    @staticmethod
+    def _immediate(value: int) -> int:
+        """A µop's immediate: 64 bits, as a signed number."""
+        value &= M64
+        return value - (value >> 63 << 64)
 
     def emit(self, name: str, d: int = 0, a: int = ZERO, b: int = ZERO, scale: int = 0, imm: int = 0) -> None:
         """Append one µop. Temporaries that were turned into a register by `write` must not be named again."""
         assert not (self._moved and ({a, b} & self._moved)), (
             f"{self._form}: a value is used after it was written"
         )
-        imm &= M64
-        self.uops.append((NUMBER[name], d, a, b, scale, self.index, imm - (imm >> 63 << 64)))
+        self.uops.append((NUMBER[name], d, a, b, scale, self.index, self._immediate(imm)))
 
     def temp(self) -> int:
         """A fresh temporary. They live no longer than their instruction."""
@@ -97,7 +108,7 @@ class Emitter:
 
     def slot(self, value: Value) -> int:
         """`value` as a slot: a constant goes to a temporary."""
-        if type(value) is not K:
+        if type(value) not in CONSTANTS:
             return value
         if value == 0:
             return ZERO
@@ -107,7 +118,7 @@ class Emitter:
 
     def _binary(self, name: str, width: str, x: Value, y: Value) -> int:
         t = self.temp()
-        if type(y) is K:
+        if type(y) in CONSTANTS:
             self.emit(f"{name}i{width}", t, self.slot(x), imm=y)
         else:
             self.emit(f"{name}{width}", t, self.slot(x), y)

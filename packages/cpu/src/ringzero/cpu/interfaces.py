@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import mmap
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from ringzero.cpu.block import Block
 from ringzero.cpu.exits import Leave
+
+if TYPE_CHECKING:
+    from ringzero.cpu.lowering import Lowerer
 
 
 class Memory(Protocol):
@@ -57,6 +60,9 @@ class Engine(Protocol):
     def once(self, block: Block) -> Leave: ...
     def micro(self, block: Block) -> Leave: ...
     def install(self, block: Block) -> None: ...
+    def translate_block(
+        self, lowerer: Lowerer, linear: int, mode: int, fetch: Callable[[int], int]
+    ) -> int: ...
     def invalidate(self, physical: int, length: int) -> None: ...
     def flush_blocks(self) -> None: ...
     def flush_translations(self) -> None: ...

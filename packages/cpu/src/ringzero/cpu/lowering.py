@@ -54,17 +54,21 @@ class Lowerer:
         offsets = [0]
         for index, record in enumerate(self._records(code, mode, limit)):
             rip = linear + offsets[-1]
-            if index and (rip in self.probes or record[R.FORM] == R.INVALID_FORM or _alone(record)):
+            if index and (rip in self.probes or record[R.FORM] == R.INVALID_FORM or alone(record)):
                 break  # bytes that are no instruction may go on, or never be reached: they get a block of their own
             if rip in self.probes:
                 builder.emit("probe")
-            self._lower(builder, record, rip, index)
+            self.lower(builder, record, rip, index)
             offsets.append(offsets[-1] + record[R.LENGTH])
-            if builder.ended or second != NO_PAGE or _alone(record):
+            if builder.ended or second != NO_PAGE or alone(record):
                 break
         if not builder.ended:
             builder.next()
         return Block(linear, physical, second, mode, len(offsets) - 1, builder.uops, offsets, builder.target)
+
+    def probed(self, linear: int) -> bool:
+        """Whether a probe may lie in a block that begins at `linear`."""
+        return any(0 <= probe - linear < LIMIT * R.MAX_LENGTH for probe in self.probes)
 
     def _bytes(self, linear: int, physical: int, mode: int, fetch: Fetch) -> tuple[bytes, int]:
         """Code up to the page's end; if its first instruction goes on, with what follows on the second page."""
@@ -92,7 +96,8 @@ class Lowerer:
                 at += record[R.LENGTH]
                 limit -= 1
 
-    def _lower(self, b: Builder, record: R.RecordTuple, rip: int, index: int) -> None:
+    def lower(self, b: Builder, record: R.RecordTuple, rip: int, index: int) -> None:
+        """Append one instruction's µops; it is number `index` of its block."""
         if record[R.FORM] == R.INVALID_FORM:
             b.begin(record, None, rip, index)
             b.fault(GP if record[R.IMM] == R.TOO_LONG else UD)
@@ -107,7 +112,7 @@ class Lowerer:
             LOWERINGS[form.mnemonic](b, *operands_of(record))
 
 
-def _alone(record: R.RecordTuple) -> bool:
+def alone(record: R.RecordTuple) -> bool:
     """A repeated string instruction is its own block, so that each iteration is a pass through it, and a step."""
     return (
         record[R.FORM] != R.INVALID_FORM

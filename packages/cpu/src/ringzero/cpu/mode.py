@@ -25,6 +25,11 @@ def code_bits(mode: int) -> int:
     return 64 if mode & LONG else 32 if mode & BIG else 16
 
 
+def ip_mask(mode: int) -> int:
+    """What the instruction pointer is cut to in `mode`."""
+    return 0xFFFF_FFFF_FFFF_FFFF if mode & LONG else 0xFFFF_FFFF
+
+
 def mode_word(words: Sequence[int]) -> int:
     """The mode word that a state's segments, control registers, CPL and RFLAGS make."""
     cs, ss, efer = words[SLOT["cs_attr"]], words[SLOT["ss_attr"]], words[SLOT["efer"]]

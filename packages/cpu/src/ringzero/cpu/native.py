@@ -6,21 +6,30 @@ caches can be seen by no guest; `count` tells tests and reports about it.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from ringzero._native import ffi, lib
+from ringzero.cpu import mode as M
 from ringzero.cpu.block import Block
 from ringzero.cpu.ctables import digest
 from ringzero.cpu.exits import Leave
 from ringzero.cpu.faults import GuestFault
 from ringzero.cpu.interfaces import Memory
+from ringzero.cpu.lowering import Lowerer, alone
 from ringzero.cpu.state import SLOT, STATE_SIZE, State
+from ringzero.cpu.templates import PATCH, learn
+from ringzero.cpu.uops import PACKED
 from ringzero.errors import RingzeroError
+from ringzero.isa import record as R
 
 #: Bytes kept of translated blocks: some 30 000 of them. When they are full all are forgotten.
 ARENA = 16 << 20
 
 COUNTS = ("blocks", "walks", "flushes", "links", "arena", "uops")
+M64 = (1 << 64) - 1
 _LEAVES = tuple(Leave)
 _FAULT = tuple(SLOT[f"fault_{name}"] for name in ("vector", "error", "address"))
+_UNKNOWN, _IN_PYTHON = lib.RZ_LOWER_UNKNOWN, lib.RZ_LOWER_IN_PYTHON
 _REFUSED = {
     lib.RZ_BAD_BLOCK: "its addresses, offsets or counts do not fit together",
     lib.RZ_BAD_UOP: "a µop has an unknown number, slot, index or skip",
@@ -63,6 +72,8 @@ class NativeEngine:
         self._engine = ffi.gc(engine, lib.rz_free)
         self._physical = ffi.new("uint64_t *")
         self._run = lib.rz_run
+        self._lower = lib.rz_lower
+        self._place, self._place_mode = ffi.new("rz_place *"), -1
         self._microprograms: dict[int, tuple[Block, bytes]] = {}
 
     # --- running -----------------------------------------------------------------------------------------------------
@@ -101,6 +112,47 @@ class NativeEngine:
     @staticmethod
     def _offsets(block: Block) -> bytes:
         return b"".join([offset.to_bytes(2, "little") for offset in block.offsets])
+
+    def translate_block(self, lowerer: Lowerer, linear: int, mode: int, fetch: Callable[[int], int]) -> int:
+        """Make the block at `linear` and keep it: what `lowering.Lowerer.block` makes. Returns its length."""
+        place = self._place
+        place.linear, place.physical = linear, fetch(linear)
+        if mode != self._place_mode:
+            self._place_mode = place.mode = mode
+            place.ip_mask, place.code_bits = M.ip_mask(mode), M.code_bits(mode)
+        found = _IN_PYTHON if lowerer.probes and lowerer.probed(linear) else self._lower(self._engine, place)
+        while found == _UNKNOWN:
+            self._learn(lowerer, mode)
+            found = self._lower(self._engine, place)
+        if found == _IN_PYTHON:
+            block = lowerer.block(linear, mode, fetch)
+            self.install(block)
+            return block.length
+        if found:
+            raise RefusedBlock(f"block at {linear:#x}: {_REFUSED[found]}")
+        return int(place.length)
+
+    def drafted(self) -> tuple[bytes, int, int, int]:
+        """The last block that was made from templates, for tests: µops, instructions, bytes, taken branch."""
+        place = self._place
+        uops = bytes(ffi.buffer(lib.rz_drafted(self._engine), place.count * PACKED.size))
+        return uops, place.n, place.length, place.target
+
+    def _learn(self, lowerer: Lowerer, mode: int) -> None:
+        """Teach the C core the instruction that it does not know."""
+        insn = ffi.addressof(self._place, "unknown")
+        record = R.RECORD.unpack(ffi.buffer(insn))
+        template = learn(lowerer.lower, lowerer.systems, record, mode)
+        what = ffi.new("rz_learned *", {"alone": alone(record), "refused": template is None})
+        uops = patches = b""
+        if template:
+            what.imm, what.disp, what.ended, what.target = (
+                template.imm, template.disp, template.ended, template.target & M64,
+            )  # fmt: skip
+            ffi.memmove(ffi.addressof(what, "target_patch"), template.target_patch, PATCH.size)
+            uops, patches, what.count = template.uops, template.patches, len(template.uops) // PACKED.size
+        if error := lib.rz_learn(self._engine, mode, insn, what, uops, patches):
+            raise RefusedBlock(f"a template: {_REFUSED[error]}")
 
     def install(self, block: Block) -> None:
         """Keep a block until its bytes change. Raises RefusedBlock."""

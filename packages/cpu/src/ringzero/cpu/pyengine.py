@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ringzero.cpu import effects, flags
 from ringzero.cpu import mode as M
@@ -24,6 +24,9 @@ from ringzero.cpu.state import SLOT, State
 from ringzero.cpu.uops import STACK
 from ringzero.isa import rflags as F
 from ringzero.isa.names import GP, STACK_FAULT
+
+if TYPE_CHECKING:
+    from ringzero.cpu.lowering import Lowerer
 
 M64 = (1 << 64) - 1
 RIP, RFLAGS, RES, AUX, MODE = (SLOT[n] for n in ("rip", "rflags", "res", "aux", "mode"))
@@ -105,6 +108,12 @@ class PythonEngine:
             self._overlaps(self.blocks[key][0], address, size) for key in self.pages.get(address >> 12, ())
         ):
             raise _Leaving(Leave.CODE, address, size)
+
+    def translate_block(self, lowerer: Lowerer, linear: int, mode: int, fetch: Callable[[int], int]) -> int:
+        """Make the block at `linear` and keep it; see `lowering.Lowerer.block`. Returns its length."""
+        block = lowerer.block(linear, mode, fetch)
+        self.install(block)
+        return block.length
 
     def install(self, block: Block) -> None:
         """Keep a block until its bytes change."""
@@ -296,8 +305,7 @@ class PythonEngine:
 
     @staticmethod
     def _address(block: Block, index: int) -> int:
-        mask = M64 if block.mode & M.LONG else 0xFFFF_FFFF
-        return block.linear + block.offsets[index] & mask
+        return block.linear + block.offsets[index] & M.ip_mask(block.mode)
 
     def _unwind(self, block: Block, index: int, limit: int) -> None:
         """Instruction `index` has not retired: it and those behind it cost nothing."""

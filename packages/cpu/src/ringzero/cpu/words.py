@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ringzero.cpu.emitter import Emitter, K, Value
+from ringzero.cpu.emitter import CONSTANTS, Emitter, K, Value
 from ringzero.cpu.state import SLOT
 
 
@@ -32,7 +32,7 @@ class Words(Emitter):
 
     def _binary_quiet(self, name: str, x: Value, y: Value) -> int:
         t = self.temp()
-        if type(y) is K:
+        if type(y) in CONSTANTS:
             self.emit(f"{name}iq64", t, self.slot(x), imm=y)
         else:
             self.emit(f"{name}q64", t, self.slot(x), y)
@@ -80,7 +80,7 @@ class Words(Emitter):
     def copy(self, x: Value) -> int:
         """A copy in a fresh temporary, safe from later writes of x."""
         t = self.temp()
-        if type(x) is K:
+        if type(x) in CONSTANTS:
             self.emit("movi64", t, imm=x)
         else:
             self.emit("mov64", t, x)
@@ -92,7 +92,7 @@ class Words(Emitter):
 
     def set(self, name: str, value: Value) -> None:
         """Write the slot of that name."""
-        if type(value) is K:
+        if type(value) in CONSTANTS:
             self.emit("movi64", SLOT[name], imm=value)
         else:
             self.emit("mov64", SLOT[name], value)
@@ -124,7 +124,7 @@ class Words(Emitter):
 
     def set_flags(self, value: Value, mask: Value) -> None:
         """RFLAGS under `mask` := value."""
-        if type(mask) is K:
+        if type(mask) in CONSTANTS:
             self.emit("setflags", a=self.slot(value), imm=mask)
         else:
             self.emit("setflagsr", a=self.slot(value), b=mask)
