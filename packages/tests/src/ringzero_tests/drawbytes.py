@@ -56,3 +56,27 @@ def draw(form: Form, rng: random.Random, mode: int) -> bytes:
     if rng.random() < 0.02:
         code[rng.randrange(len(code))] = rng.randrange(256)
     return bytes(code) + rng.randbytes(16)
+
+
+_VEX_MAPS = (0xE1, 0xE2, 0xE3, 0x61, 0x62, 0x63, 0xC1, 0xC2, 0xC3)
+
+
+def heads(rng: random.Random, mode: int, count: int = 4096) -> list[bytes]:
+    """Beginnings for `draw_any`: prefixes, REX, escapes and VEX, each far more often than in noise."""
+    made = []
+    for _ in range(count):
+        prefixes = bytes(rng.choice(_LEGACY) for _ in range(rng.choice((0, 0, 0, 1, 1, 2, 3))))
+        rex = bytes([0x40 | rng.randrange(16)]) if mode == 64 and rng.random() < 0.3 else b""
+        kind = rng.random()
+        if kind < 0.75:
+            made.append(prefixes + rex + rng.choice((b"", b"", *_MAPS)))
+        elif kind < 0.85:
+            made.append(prefixes + b"\xc5" + bytes([rng.randrange(256)]))
+        else:
+            made.append(prefixes + b"\xc4" + bytes([rng.choice(_VEX_MAPS), rng.randrange(256)]))
+    return made
+
+
+def draw_any(starts: list[bytes], rng: random.Random, size: int) -> bytes:
+    """`size` bytes: one of `starts`, then noise."""
+    return (starts[rng.getrandbits(12) % len(starts)] + rng.randbytes(size))[:size]

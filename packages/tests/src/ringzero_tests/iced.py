@@ -137,6 +137,11 @@ WORD_SOURCES = {(mnemonic, "rm16", "register") for mnemonic in ("lldt", "ltr", "
 WORD_SOURCES.add(("arpl", "r16", "register"))
 
 
+#: What the two readings of some bytes come to; see `Judge.verdict`.
+AGREE, NO_INSTRUCTION, UNCLAIMED, DIFFERENT = (
+    "agree", "no instruction to either", "not in the table, and so refused", "DIFFERENT",
+)  # fmt: skip
+
 #: How many operands of the operand size an instruction moves rsp by; that size is often seen nowhere else.
 _STACK_MOVES = {
     "push": -1, "pop": 1, "pushfw": -1, "pushfd": -1, "pushfq": -1, "popfw": 1, "popfd": 1, "popfq": 1,
@@ -171,19 +176,42 @@ class Judge:
         """iced's reading of the first instruction."""
         return iced.Decoder(self.mode, code, ip=self.ip).decode()
 
+    def reader(self, code: bytes) -> Callable[[int], iced.Instruction]:
+        """A function that reads the instruction at an offset of `code`, as if it lay at the fixed address."""
+        decoder, insn = iced.Decoder(self.mode, code), iced.Instruction()
+
+        def read(offset: int) -> iced.Instruction:
+            decoder.position, decoder.ip = offset, self.ip
+            decoder.decode_out(insn)
+            return insn
+
+        return read
+
     def difference(self, code: bytes) -> str | None:
         """One line that says how the readings of `code` differ, or None."""
         record, theirs = decode(code, self.mode, limit=1)[0], self.read(code)
+        verdict, found = self.verdict(record, theirs)
+        return self.describe(code, record, theirs, found) if verdict == DIFFERENT else None
+
+    def verdict(self, record: R.RecordTuple, theirs: iced.Instruction) -> tuple[str, str]:
+        """One of AGREE, NO_INSTRUCTION, UNCLAIMED, DIFFERENT, or a reason of DELIBERATE; and what differs."""
         valid = record[R.FORM] != R.INVALID_FORM
+        if not valid and theirs.code == iced.Code.INVALID:
+            return NO_INSTRUCTION, ""
         name = "invalid" if theirs.code == iced.Code.INVALID else _MNEMONICS[theirs.mnemonic]
         ours = FORMS[record[R.FORM]].mnemonic if valid else ""
         if not valid and not self._claimed(theirs, name):
-            return None
-        if any(item.applies(self.mode, ours, name) for item in DELIBERATE):
-            return None
+            return UNCLAIMED, ""
+        for item in DELIBERATE:
+            if item.applies(self.mode, ours, name):
+                return item.reason, ""
         found = self._compare(record, theirs, ours, name)
-        row = FORMS[record[R.FORM]] if valid else "invalid"
-        return found and f"{self.mode}-bit {code.hex(' ')}: {found} (iced: {theirs}; we: {row})"
+        return (DIFFERENT, found) if found else (AGREE, "")
+
+    def describe(self, code: bytes, record: R.RecordTuple, theirs: iced.Instruction, found: str) -> str:
+        """One line about a difference."""
+        row = FORMS[record[R.FORM]] if record[R.FORM] != R.INVALID_FORM else "invalid"
+        return f"{self.mode}-bit {code.hex(' ')}: {found} (iced: {theirs}; we: {row})"
 
     @staticmethod
     def _claimed(theirs: iced.Instruction, name: str) -> bool:

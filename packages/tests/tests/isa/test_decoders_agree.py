@@ -86,3 +86,14 @@ def test_real_code_as_iced_reads_it(path: Path) -> None:
     code, judge = text_of(path)[: 1 << 18], Judge(64)
     starts = [instruction.ip for instruction in iced.Decoder(64, code)]
     assert [found for start in starts if (found := judge.difference(code[start : start + 16]))] == []
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_sample_of_the_long_comparison(mode: int) -> None:
+    """What `python -m ringzero_tests.decoders --random N` does with millions."""
+    iced = pytest.importorskip("ringzero_tests.iced", reason="iced-x86 not installed")
+    from ringzero_tests.decoders import run_random
+
+    found = run_random(iced.Judge(mode), 6000, seed=5)
+    assert found.lines == []
+    assert found.counts[iced.AGREE] > 1000
