@@ -149,7 +149,7 @@ def _size_words(form: Form, size: int, mode: int) -> tuple[str, str]:
 
 
 #: Rows that nasm 2.16 has another name for, or none.
-UNKNOWN_TO_NASM = ("sysretq",)
+UNKNOWN_TO_NASM = ("sysretq", "sysexitq")
 
 
 def corpus(mode: int, most: int = 60) -> list[str]:

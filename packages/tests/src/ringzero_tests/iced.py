@@ -120,7 +120,6 @@ def _pairs(*pairs: str) -> Callable[[int, str, str], bool]:
 DELIBERATE: tuple[Deliberate, ...] = (
     Deliberate("F3 REX.B 90 exchanges r8 with rax; silicon was asked", _pairs("xchg/pause")),
     Deliberate("/6 of the shifts is called shl like /4", _pairs("shl/sal")),
-    Deliberate("without the feature, F3 0F 09 is WBINVD (SDM 2D, WBNOINVD)", _pairs("wbinvd/wbnoinvd")),
     Deliberate(
         "hints of later processors are NOPs, or the hints that they replaced (SDM 2D table A-3)",
         _pairs("nop/reservednop", "nop/cldemote", "nop/prefetchit0", "nop/prefetchit1", "nop/rdsspd", "nop/rdsspq",

@@ -24,9 +24,10 @@ _HOST_ANSWERS = {
     "rdrand": "is random",
     "rdseed": "is random",
     "xgetbv": "describes the host",
-    "rdfsbase": "needs FS and GS, which the worker owns",
+    "xsetbv": "is #GP where CR4.OSXSAVE is set, #UD here",
+    "sysexit": "AMD has it in legacy mode only",
+    "sysexitq": "AMD has it in legacy mode only",
     "wrfsbase": "needs FS and GS, which the worker owns",
-    "rdgsbase": "needs FS and GS, which the worker owns",
     "wrgsbase": "needs FS and GS, which the worker owns",
 }
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
+from ringzero.isa.control import CR4_FSGSBASE
 from ringzero.isa.form import Form
 from ringzero.isa.record import REX, RecordTuple
 from ringzero.isa.table import FORMS
@@ -32,6 +33,7 @@ from ringzero_tests.ring0_shape import MSRS, SYSTEM_SHAPERS, kind_of
 from ringzero_tests.shape import SHAPERS
 from ringzero_tests.system import (
     CR0,
+    CR4,
     GDT,
     TSS,
     read_frame,
@@ -45,12 +47,14 @@ HLT = 0xF4
 SEGMENTS = ("es", "cs", "ss", "ds", "fs", "gs", "ldtr", "tr")
 PLAIN = ("cr0", "cr2", "cr3", "cr4", "cr8", "efer", "star", "lstar", "cstar", "sfmask", "kernel_gs_base", "dr0", "dr1",
          "dr2", "dr3", "dr6", "dr7", "sysenter_cs", "sysenter_esp", "sysenter_eip", "gdtr_base", "gdtr_limit",
-         "idtr_base", "idtr_limit", "pat")  # fmt: skip
+         "idtr_base", "idtr_limit", "pat", "tsc_aux")  # fmt: skip
 
 ROWS = frozenset((
     "cli", "sti", "pushfw", "pushfd", "pushfq", "popfw", "popfd", "popfq", "iretd", "iretq", "retf", "int",
     "int3", "hlt", "sldt", "str", "lldt", "ltr", "sgdt", "sidt", "lgdt", "lidt", "smsw", "lmsw", "invlpg",
     "swapgs", "syscall", "sysret", "sysretq", "clts", "invd", "wbinvd", "wrmsr", "rdmsr", "fwait",
+    "sysenter", "sysexit", "sysexitq", "rdfsbase", "rdgsbase", "wrfsbase", "wrgsbase", "xgetbv",
+    "xsetbv", "clflush", "clflushopt", "wbnoinvd",
 ))  # fmt: skip
 
 
@@ -122,6 +126,11 @@ def _registers(draws: Draws) -> dict[str, int]:
         "cr2": draws.bits(47),
         "dr0": draws.bits(64),
         "dr3": draws.bits(64),
+        "tsc_aux": draws.bits(32),
+        "sysenter_cs": draws.pick((0x10, 0x13, 0, 3, 0x1230, 0xFFF8)),
+        "sysenter_esp": draws.pick((DATA + 0x800, 0, (1 << 64) - PAGE)),
+        "sysenter_eip": draws.between(CODE, CODE_END - 1),
+        "cr4": CR4 ^ CR4_FSGSBASE * draws.chance(4),
     }
 
 

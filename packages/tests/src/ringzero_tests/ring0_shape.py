@@ -6,7 +6,7 @@ The room's rule: as in shape.py, inputs are chosen here and nothing is computed.
 from __future__ import annotations
 
 from ringzero.isa.form import Form
-from ringzero_tests.case import CODE, DATA, USER_CS
+from ringzero_tests.case import CODE, DATA, PAGE, USER_CS
 from ringzero_tests.encode import Draft
 from ringzero_tests.shape import SHAPERS, Shaper, poke, set_register, set_rm
 from ringzero_tests.system import CR0, CR4, EFER, GDT, IDT, KERNEL, KERNEL_CS, TABLES
@@ -112,6 +112,16 @@ def _return_fast(draft: Draft) -> None:
     set_register(draft, 11, draws.bits(32) & ~0x100)
 
 
+def _exit_fast(draft: Draft) -> None:
+    draws = draft.draws
+    set_register(draft, 2, draws.pick((_LANDING,) * 3 + ((1 << 47) if draft.wide else _LANDING,)))
+    set_register(draft, 1, draws.pick((DATA + 0x800,) * 3 + (1 << 47,)))
+
+
+def _base(draft: Draft) -> None:
+    set_rm(draft, draft.draws.pick((DATA, 1 << 47, (1 << 64) - PAGE, draft.draws.value())), 8)
+
+
 def _far_slots(draft: Draft) -> list[int]:
     draws = draft.draws
     code = draws.pick((KERNEL_CS, KERNEL_CS, 0x33, 0x33, 0x23, 0x08, *SELECTORS))
@@ -159,7 +169,8 @@ SYSTEM_SHAPERS: dict[str, Shaper] = {
     "mov to sreg": _load_segment, "pop to sreg": _pop_segment, "mov to creg": _to_control,
     "mov from creg": _from_control, "mov to dreg": _to_debug, "mov from dreg": _from_debug, "lgdt": _table_operand,
     "lidt": _table_operand, "lldt": _selector_operand, "ltr": _selector_operand, "lmsw": _machine_status,
-    "rdmsr": _msr, "wrmsr": _msr, "sysret": _return_fast, "sysretq": _return_fast, "retf": _return_far,
+    "rdmsr": _msr, "wrmsr": _msr, "sysret": _return_fast, "sysretq": _return_fast,
+    "sysexit": _exit_fast, "sysexitq": _exit_fast, "wrfsbase": _base, "wrgsbase": _base, "retf": _return_far,
     "iretw": _return_far, "iretd": _return_far, "iretq": _return_far, "jmp": _jump_far, "call": _jump_far,
     "int": _interrupt,
 }  # fmt: skip

@@ -41,9 +41,10 @@ class Model:
 
 _DEFAULT = frozenset(name for name, feature in FEATURES.items() if feature.default)
 #: The processors of 2003: what 64-bit mode cannot be without, and little more.
-_BASE = frozenset(
-    ("de", "pse", "tsc", "msr", "pae", "cx8", "pge", "cmov", "pat", "cx16", "syscall", "nx", "lm", "lahf-lm")
-)
+_BASE = frozenset((
+    "de", "pse", "tsc", "msr", "pae", "cx8", "sep", "pge", "cmov", "pat", "clflush", "cx16", "syscall", "nx", "lm",
+    "lahf-lm",
+))  # fmt: skip
 
 #: Models by name, the default first.
 MODELS: dict[str, Model] = {

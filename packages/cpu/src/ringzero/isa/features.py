@@ -52,6 +52,7 @@ def _feature(
 
 
 # fmt: off
+_feature("monitor", "1 ecx 3", "MONITOR and MWAIT, which does not wait", default=False)
 _feature("cx16", "1 ecx 13", "CMPXCHG16B")
 _feature("popcnt", "1 ecx 23", "POPCNT")
 _feature("hypervisor", "1 ecx 31", "the guest is told, and leaf 40000000 names the machine", default=False)
@@ -62,13 +63,19 @@ _feature("tsc", "1 edx 4", "RDTSC", cr4=C.CR4_TSD)
 _feature("msr", "1 edx 5", "RDMSR and WRMSR")
 _feature("pae", "1 edx 6", "physical addresses of more than 32 bits", cr4=C.CR4_PAE)
 _feature("cx8", "1 edx 8", "CMPXCHG8B")
+_feature("sep", "1 edx 11", "SYSENTER and SYSEXIT")
 _feature("pge", "1 edx 13", "global pages", cr4=C.CR4_PGE)
 _feature("cmov", "1 edx 15", "CMOVcc")
 _feature("pat", "1 edx 16", "the page attribute table")
+_feature("clflush", "1 edx 19", "CLFLUSH; a cache line has 64 bytes")
 
+_feature("fsgsbase", "7.0 ebx 0", "RDFSBASE, RDGSBASE, WRFSBASE and WRGSBASE", cr4=C.CR4_FSGSBASE)
 _feature("bmi1", "7.0 ebx 3", "ANDN, BEXTR, BLSI, BLSMSK, BLSR; TZCNT, which without it is BSF")
 _feature("bmi2", "7.0 ebx 8", "BZHI, MULX, PDEP, PEXT, RORX, SARX, SHLX, SHRX")
 _feature("adx", "7.0 ebx 19", "ADCX and ADOX")
+_feature("clflushopt", "7.0 ebx 23", "CLFLUSHOPT")
+_feature("clwb", "7.0 ebx 24", "CLWB")
+_feature("rdpid", "7.0 ecx 22", "RDPID")
 
 _feature("lahf-lm", "80000001 ecx 0", "LAHF and SAHF in 64-bit code", needed_in=64)
 _feature("abm", "80000001 ecx 5", "LZCNT, which without it is BSR")
@@ -80,10 +87,11 @@ _feature("rdtscp", "80000001 edx 27", "RDTSCP")
 _feature("lm", "80000001 edx 29", "long mode", efer=C.EFER_LME | C.EFER_LMA)
 
 _feature("invtsc", "80000007 edx 8", "the time stamp counter runs at one rate")
+_feature("wbnoinvd", "80000008 ebx 9", "WBNOINVD, which without it is WBINVD")
 # fmt: on
 
-#: What a row runs as where its feature is absent and the bytes mean an older instruction (SDM 2B, TZCNT, LZCNT).
-INSTEAD = {"tzcnt": "bsf", "lzcnt": "bsr"}
+#: What a row runs as where its feature is absent and the bytes mean an older instruction (SDM 2, each page).
+INSTEAD = {"tzcnt": "bsf", "lzcnt": "bsr", "wbnoinvd": "wbinvd"}
 
 
 @cache

@@ -268,7 +268,7 @@ def syscall(b: Builder) -> None:
     b.set_flags(b.const(0), b.either(b.get("sfmask"), b.const(F.RF)))
     selector = b.bits(b.field(b.get("star"), 32, 16), b.const(0xFFFC))
     load_flat(b, "cs", selector, b.const(ATTR_CODE64))
-    load_flat(b, "ss", b.plus(selector, b.const(8)), b.const(ATTR_DATA))
+    load_flat(b, "ss", b.cut(b.plus(selector, b.const(8)), 2), b.const(ATTR_DATA))
     b.set("cpl", b.const(0))
     b.emit("setmode")
     with b.when(b.bits(flags, b.const(F.TF))):
@@ -285,9 +285,9 @@ def sysret(b: Builder, long: bool) -> None:
     base = b.field(b.get("star"), 48, 16)
     stepped = b.bits(b.either(b.get("rflags"), R11), b.const(F.TF))
     b.set_flags(b.bits(R11, b.const(0x3C7FD7)), b.const(0x3C7FD7 | F.RF | F.VM))
-    code = b.either(b.plus(base, b.const(16)) if long else base, b.const(3))
+    code = b.either(b.cut(b.plus(base, b.const(16)), 2) if long else base, b.const(3))
     load_flat(b, "cs", code, b.const((ATTR_CODE64 if long else ATTR_CODE32) | DPL3))
-    load_flat(b, "ss", b.either(b.plus(base, b.const(8)), b.const(3)), b.const(ATTR_DATA | DPL3))
+    load_flat(b, "ss", b.either(b.cut(b.plus(base, b.const(8)), 2), b.const(3)), b.const(ATTR_DATA | DPL3))
     b.set("cpl", b.const(3))
     b.emit("setmode")
     with b.when(stepped):

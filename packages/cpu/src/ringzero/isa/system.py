@@ -144,7 +144,7 @@ def clts(b: Builder) -> None:
     b.set("cr0", b.bits(b.get("cr0"), b.const(~CR0_TS)))
 
 
-@lowers("invd", "wbinvd")
+@lowers("invd", "wbinvd", "wbnoinvd")
 def flush_caches(b: Builder) -> None:
     """There are no caches that a guest could see."""
 

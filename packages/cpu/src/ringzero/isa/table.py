@@ -7,6 +7,8 @@ from ringzero.isa import (  # noqa: F401
     atomic,
     bits,
     bmi,
+    extras,
+    fastcalls,
     flagops,
     flow,
     legacy,
