@@ -54,6 +54,8 @@ class Emitter:
     def __init__(self, mode: int, systems: Systems) -> None:
         self.mode = mode
         self.long = bool(mode & M.LONG)
+        self.long_active = bool(mode & M.LMA)
+        self.protected = bool(mode & M.PROTECTED)
         self.cpl = mode & M.CPL
         self.systems = systems
         self.uops: list[PackedUop] = []

@@ -151,10 +151,10 @@ uop(
     quiet=True,
 )
 # One carry in and out, CF or OF; the other flags are kept (SDM 2A, ADCX and ADOX).
-uop("adcx", "c = AUX >> 63\nr = (A + B + c) & MASK\nv = (A & B) | ((A | B) & ~r)\nd = c ^ (v >> (W - 1) & 1)\n"
-    "AUX = AUX ^ (d << 63) ^ (d << 62)\nPUT(r)", (32, 64), flags="rw")  # fmt: skip
+uop("adcx", "c = AUX >> 63\nr = (A + B + c) & MASK\nv = (A & B) | ((A | B) & ~r)\nn = c ^ (v >> (W - 1) & 1)\n"
+    "AUX = AUX ^ (n << 63) ^ (n << 62)\nPUT(r)", (32, 64), flags="rw")  # fmt: skip
 uop("adox", "c = ((AUX >> 63) ^ (AUX >> 62)) & 1\nr = (A + B + c) & MASK\nv = (A & B) | ((A | B) & ~r)\n"
-    "d = c ^ (v >> (W - 1) & 1)\nAUX = AUX ^ (d << 62)\nPUT(r)", (32, 64), flags="rw")  # fmt: skip
+    "n = c ^ (v >> (W - 1) & 1)\nAUX = AUX ^ (n << 62)\nPUT(r)", (32, 64), flags="rw")  # fmt: skip
 # INC and DEC keep CF, so they read what they replace.
 uop("inc", "c = AUX >> 63\nr = (A + 1) & MASK\no = c ^ (r == SIGN)\nRES = SX(r)\n"
     "AUX = (c << 63) | (o << 62) | (((r & 15) == 0) << 3)\nPUT(r)", WIDTHS, flags="rw", quiet=True)  # fmt: skip

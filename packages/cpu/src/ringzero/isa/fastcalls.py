@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ringzero.cpu import mode as M
 from ringzero.isa import rflags as F
 from ringzero.isa.form import form, lowers
 from ringzero.isa.names import GP, RCX, RDX
@@ -40,10 +39,10 @@ def _arrive(b: Builder, code: Value, code_attr: int, dpl: int, target: int) -> N
 
 @lowers("sysenter")
 def sysenter(b: Builder) -> None:
-    if not b.mode & M.PROTECTED:
+    if not b.protected:
         b.fault(GP)
         return
-    long = bool(b.mode & M.LMA)
+    long = b.long_active
     code = _base_selector(b)
     rsp, rip = b.get("sysenter_esp"), b.get("sysenter_eip")
     b.set_flags(b.const(0), b.const(F.VM | F.IF))
@@ -53,7 +52,7 @@ def sysenter(b: Builder) -> None:
 
 @lowers("sysexit", "sysexitq")
 def sysexit(b: Builder) -> None:
-    if not b.mode & M.PROTECTED:
+    if not b.protected:
         b.fault(GP)
         return
     wide = b.form.mnemonic == "sysexitq"
