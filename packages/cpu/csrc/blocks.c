@@ -1,6 +1,6 @@
 /* Translated blocks: the arena they live in, how they are found, and how they go when their bytes change.
  *
- * A block is known by its physical and linear address and its mode. A dropped block stays in the arena with a first
+ * A block is known by its physical address, rip, mode (with the code segment's base) and the segment's limit. A dropped block stays in the arena with a first
  * µop that looks for its successor, so links and jump entries into it never have to be undone; only when the arena is
  * full is everything forgotten at once. */
 #include <stdlib.h>
@@ -185,7 +185,7 @@ int rz_straddle_holds(rz_engine *e, rz_block *b)
     uint64_t physical;
     if (b->generation == e->generation)
         return 1;
-    if (rz_fetch_page(e, (b->linear & ~RZ_OFFSET) + RZ_PAGE, &physical) || physical != b->physical2)
+    if (rz_fetch_page(e, rz_second_page(b), &physical) || physical != b->physical2)
         return 0;
     b->generation = e->generation;
     return 1;
@@ -195,17 +195,17 @@ static rz_block *find(rz_engine *e, uint64_t physical, uint64_t linear, uint64_t
 {
     rz_block *b = e->buckets[bucket_of(physical, linear, mode)];
     for (; b; b = b->hash_next)
-        if (b->physical == physical && b->linear == linear && b->mode == mode &&
+        if (b->physical == physical && b->linear == linear && b->mode == mode && b->limit == e->code_limit &&
             (b->physical2 == RZ_NO_PAGE || rz_straddle_holds(e, b)))
             return b;
     return NULL;
 }
 
-/* The block at a linear address under the present translation and mode. NULL: `reason` may have become FAULT. */
+/* The block at rip under the present translation and mode. NULL: `reason` may have become FAULT. */
 rz_block *rz_find(rz_engine *e, uint64_t linear, int *reason)
 {
     uint64_t physical;
-    int fault = rz_fetch_page(e, linear, &physical);
+    int fault = rz_fetch_page(e, rz_where(e->state[RZ_SLOT_mode], linear), &physical);
     if (fault) {
         *reason = fault;
         return NULL;
@@ -216,8 +216,8 @@ rz_block *rz_find(rz_engine *e, uint64_t linear, int *reason)
 /* The block at an address on the page that `from` begins on: known to translate as `from` did. */
 rz_block *rz_find_linked(rz_engine *e, const rz_block *from, uint64_t linear)
 {
-    uint64_t physical = (from->physical & ~RZ_OFFSET) | (linear & RZ_OFFSET);
-    if (from->flags & (RZ_BLOCK_UNLINKED | RZ_BLOCK_DEAD) || (from->linear ^ linear) & ~RZ_OFFSET)
+    uint64_t to = rz_where(from->mode, linear), physical = (from->physical & ~RZ_OFFSET) | (to & RZ_OFFSET);
+    if (from->flags & (RZ_BLOCK_UNLINKED | RZ_BLOCK_DEAD) || (rz_where(from->mode, from->linear) ^ to) & ~RZ_OFFSET)
         return NULL;
     return find(e, physical, linear, from->mode);
 }
@@ -227,7 +227,7 @@ rz_block *rz_find_linked(rz_engine *e, const rz_block *from, uint64_t linear)
 static int good_place(const rz_engine *e, const rz_block *b)
 {
     uint64_t room = RZ_PAGE - (b->physical & RZ_OFFSET);
-    if (b->physical >= e->ram_size || (b->physical ^ b->linear) & RZ_OFFSET || !b->length)
+    if (b->physical >= e->ram_size || (b->physical ^ rz_where(b->mode, b->linear)) & RZ_OFFSET || !b->length)
         return 0;
     if (b->physical2 == RZ_NO_PAGE)
         return b->length <= room;
@@ -312,7 +312,8 @@ int rz_install(rz_engine *e, uint64_t linear, uint64_t physical, uint64_t physic
     memcpy(raw, uops, count * sizeof *raw);
     raw[count] = end;
     *b = (rz_block){.n = (uint32_t)n, .target = {target0, target1}, .linear = linear, .physical = physical,
-                    .physical2 = physical2, .mode = mode, .raw_count = (uint32_t)count};
+                    .physical2 = physical2, .mode = mode, .limit = (uint32_t)rz_code_limit(e->state),
+                    .raw_count = (uint16_t)count};
     error = make(e, b, raw, own_offsets);
     if (error)
         return error;

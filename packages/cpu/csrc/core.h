@@ -43,11 +43,13 @@ enum { RZ_BLOCK_DEAD = 1, RZ_BLOCK_UNLINKED = 2, RZ_BLOCK_MICRO = 4 };
 typedef struct rz_block rz_block;
 struct rz_block {
     uint64_t target[2];
-    uint64_t linear, physical, physical2, mode;
+    uint64_t linear; /* as rip has it: an offset in the code segment, see rz_where */
+    uint64_t physical, physical2, mode;
     uint64_t generation; /* when physical2 was last seen to be right */
     const rz_uop *raw;   /* as lowered, `raw_count` of them and RZ_OWN_END */
     const uint16_t *offsets;
-    uint32_t raw_count, length;
+    uint16_t raw_count, length;
+    uint32_t limit; /* the code segment's that it was made under */
     rz_block *hash_next, *page_next[2];
     uint32_t flags, n; /* n: instructions; from here on what the loop reads when it enters */
     rz_block *link[2];
@@ -91,6 +93,7 @@ struct rz_engine {
     uint64_t nowhere;    /* a slot for numbers that are none */
     int user;            /* whether ordinary accesses are CPL 3's */
     uint64_t was_long;   /* the LONG bit of the mode that translations were cached in */
+    uint64_t code_base, code_limit; /* of the segment that code runs in */
     uint64_t tables_used;
     uint64_t counts[RZ_COUNTS];
     rz_tlb tlb[2]; /* of supervisor, of user accesses */
@@ -111,8 +114,29 @@ struct rz_engine {
 };
 #define RZ_SCRATCH 8192 /* µops: bounds a block and a microprogram */
 
-/* What a jump entry is good for: one mode, and the translations since the last flush. */
-#define RZ_CONTEXT(e) ((e)->generation << 16 ^ (e)->state[RZ_SLOT_mode])
+/* What a jump entry is good for: one mode, and the translations since the last flush. A code segment with another base
+ * or limit begins a generation of its own (rz_note_mode), so the mode's upper half, its base, takes no part. */
+#define RZ_CONTEXT(e) ((e)->generation << 24 | ((e)->state[RZ_SLOT_mode] & 0xFFFFFF))
+
+/* 64-bit code knows no limit. */
+static inline uint64_t rz_code_limit(const uint64_t *state)
+{
+    return state[RZ_SLOT_mode] & RZ_MODE_LONG ? RZ_MODE_NO_LIMIT : state[RZ_SLOT_cs_limit];
+}
+
+/* The linear address of what rip names in code of this mode. */
+static inline uint64_t rz_where(uint64_t mode, uint64_t rip)
+{
+    uint64_t base = mode >> RZ_MODE_BASE_SHIFT;
+    return RZ_UNLIKELY(base) ? (rip + base) & 0xFFFFFFFF : rip;
+}
+
+/* Where the second page of a block on two begins. */
+static inline uint64_t rz_second_page(const rz_block *b)
+{
+    uint64_t next = (rz_where(b->mode, b->linear) & ~RZ_OFFSET) + RZ_PAGE;
+    return b->mode & RZ_MODE_LONG ? next : next & 0xFFFFFFFF;
+}
 
 /* mmu.c. What these return: 0, or the Leave reason with the fault slots filled. */
 #define RZ_HOW_WRITE ((int)RZ_WRITE)

@@ -18,6 +18,7 @@ static uint64_t mode_word(const uint64_t *R)
     if (!(mode & RZ_MODE_LONG)) {
         mode |= R[RZ_SLOT_cs_attr] & 0x400 ? RZ_MODE_BIG : 0;
         mode |= R[RZ_SLOT_ss_attr] & 0x400 ? RZ_MODE_STACK_BIG : 0;
+        mode |= R[RZ_SLOT_cs_base] << RZ_MODE_BASE_SHIFT;
         for (int s = 0; s < 4; s++) /* es cs ss ds */
             if (R[RZ_SLOT_es_base + s] || R[RZ_SLOT_es_limit + s] != 0xFFFFFFFF || !(R[RZ_SLOT_es_attr + s] & 0x80))
                 mode |= RZ_MODE_SEGMENTED;
@@ -66,10 +67,10 @@ static RZ_COLD const rz_uop *after_remapping(rz_engine *e, const rz_block *b, co
     uint64_t physical, second;
     if (b->flags & RZ_BLOCK_MICRO)
         return NULL;
-    if (!rz_fetch_page(e, b->linear, &physical) && physical == b->physical && !(b->flags & RZ_BLOCK_DEAD)) {
+    if (!rz_fetch_page(e, rz_where(b->mode, b->linear), &physical) && physical == b->physical && !(b->flags & RZ_BLOCK_DEAD)) {
         if (b->physical2 == RZ_NO_PAGE)
             return NULL;
-        if (!rz_fetch_page(e, (b->linear & ~RZ_OFFSET) + RZ_PAGE, &second) && second == b->physical2)
+        if (!rz_fetch_page(e, rz_second_page(b), &second) && second == b->physical2)
             return NULL;
     }
     u = rz_rest(e, b, u);
@@ -418,7 +419,7 @@ int rz_micro(rz_engine *e, const uint8_t *uops, uint64_t count)
     if (!count || count > RZ_SCRATCH)
         return RZ_BAD_BLOCK;
     *b = (rz_block){.flags = RZ_BLOCK_MICRO, .linear = e->state[RZ_SLOT_rip], .mode = e->state[RZ_SLOT_mode],
-                    .physical2 = RZ_NO_PAGE, .raw = b->uops, .raw_count = (uint32_t)count, .offsets = nowhere};
+                    .physical2 = RZ_NO_PAGE, .raw = b->uops, .raw_count = (uint16_t)count, .offsets = nowhere};
     memcpy(b->uops, uops, count * sizeof *b->uops);
     b->uops[count] = (rz_uop){.op = RZ_OWN_END};
     error = rz_verify(b->uops, count, 1);
@@ -429,7 +430,7 @@ int rz_once(rz_engine *e, uint64_t linear, uint64_t physical, uint64_t physical2
             const uint8_t *uops, uint64_t count, const uint8_t *offsets, uint64_t target0, uint64_t target1)
 {
     rz_block numbers = {.n = 1, .target = {target0, target1}, .linear = linear, .physical = physical,
-                        .physical2 = physical2, .mode = mode, .raw_count = (uint32_t)count};
+                        .physical2 = physical2, .mode = mode, .raw_count = (uint16_t)count};
     int error;
     if (!count || count > RZ_SCRATCH - 2)
         return RZ_BAD_BLOCK;

@@ -239,13 +239,19 @@ static int set_accessed(rz_engine *e, const walked *w, int access)
     return 0;
 }
 
-/* Translations of addresses beyond 4 GiB must be gone when code outside 64-bit mode runs. */
+/* Translations of addresses beyond 4 GiB must be gone when code outside 64-bit mode runs; jumps that were remembered are
+ * of no use to a code segment with another base or limit. */
 void rz_note_mode(rz_engine *e)
 {
-    uint64_t is_long = e->state[RZ_SLOT_mode] & RZ_MODE_LONG;
+    uint64_t mode = e->state[RZ_SLOT_mode], is_long = mode & RZ_MODE_LONG;
+    uint64_t base = mode >> RZ_MODE_BASE_SHIFT, limit = rz_code_limit(e->state);
     if (e->was_long && !is_long)
         rz_flush_translations(e);
+    else if (base != e->code_base || limit != e->code_limit)
+        e->generation++;
     e->was_long = is_long;
+    e->code_base = base;
+    e->code_limit = limit;
 }
 
 static int noncanonical(uint64_t linear) { return (linear + 0x800000000000ULL) >> 48 != 0; }

@@ -111,11 +111,20 @@ GUESTS = [
 
 # the same for 32-bit protected mode without paging
 GUESTS32 = [
-    ("16-bit code", "mov byte [0x50e], 0x8f\njmp 0x08:next\nnext: nop", UNSUPPORTED),
-    ("real mode", "mov eax, 0x10\nmov cr0, eax", UNSUPPORTED),
+    ("16-bit code", "mov byte [0x50e], 0x8f\njmp 0x08:next\nnext: cli\nhlt", HALTED),
+    ("real mode without vectors", "mov eax, 0x10\nmov cr0, eax\nint3", SHUTDOWN),
+    ("runs off its segment", "mov dword [0x508], 0xffff\nmov byte [0x50e], 0x41\njmp 0x08:0x1fffc", SHUTDOWN),
+    (
+        "code at the top of the address space",
+        (
+            "mov byte [0x50f], 0xff\nmov byte [0x50c], 0xff\nmov word [0x50a], 0xf000\njmp 0x08:next+0x1000\n"
+            "next: cli\nhlt"
+        ),
+        HALTED,
+    ),
     ("32-bit paging", "mov eax, 0x80000011\nmov cr0, eax", SHUTDOWN),
     ("virtual-8086 mode", "push 0x20002\npush 8\npush next\niretd\nnext: nop", UNSUPPORTED),
-    ("code with a base", "mov word [0x50a], 0x1000\njmp 0x08:0\n", UNSUPPORTED),
+    ("code with a base", "mov word [0x50a], 0x1000\njmp 0x08:next-0x1000\nnext: cli\nhlt", HALTED),
     ("triple fault in 32 bits", "int3", SHUTDOWN),
     ("jumps beyond memory in 32 bits", "mov eax, 0xfffffff0\njmp eax", SHUTDOWN),
     ("stack at the bottom", "xor esp, esp\nagain: push eax\njmp again", LIMITED),

@@ -64,6 +64,10 @@ class Script:
                     return Exit(ExitReason.SHUTDOWN)
         return Exit(ExitReason.BUDGET)
 
+    @property
+    def where(self) -> int:
+        return self.registers["rip"]
+
     def request_stop(self) -> None:
         self.stop = True
 

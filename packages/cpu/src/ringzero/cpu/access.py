@@ -124,7 +124,8 @@ class Access(Words):
     def linear(self, effective: int, seg: int, size: int, write: bool) -> int:
         """Linear address of an effective one: segment base, limit and type, and alignment where they are checked."""
         linear = effective
-        if write and seg == CS and not self.long:  # no code segment is writable (SDM 3A 3.4.5.1)
+        if write and seg == CS and self.mode & M.PROTECTED and not self.long:
+            # No code segment is writable (SDM 3A 3.4.5.1), but in real mode they are all data.
             self.emit("fault", imm=GP)
         if not self.long and (self.mode & M.SEGMENTED or seg in (FS, GS)):
             linear = self.temp()

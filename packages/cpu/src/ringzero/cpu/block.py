@@ -15,8 +15,9 @@ NO_PAGE = (1 << 64) - 1
 class Block:
     """A run of instructions on one page, or one instruction that straddles two.
 
-    linear, physical: addresses of its first byte; physical2: the second page's physical address, or NO_PAGE.
-    offsets: where each instruction begins, then the whole length. target: linear address of the taken branch.
+    linear: rip of its first byte, to which `mode.where` adds the segment's base; physical: its physical address;
+    physical2: the second page's, or NO_PAGE. offsets: where each instruction begins, then the whole length. target:
+    rip of the taken branch.
     """
 
     linear: int
@@ -35,7 +36,7 @@ class Block:
 
     @property
     def following(self) -> int:
-        """Linear address of the instruction after the block."""
+        """rip of the instruction after the block."""
         return self.linear + self.offsets[-1] & ip_mask(self.mode)
 
     def packed(self) -> bytes:

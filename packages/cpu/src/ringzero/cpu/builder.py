@@ -90,24 +90,45 @@ class Builder(Access):
     # --- branches and endings --------------------------------------------------------------------------------------
 
     def displaced(self, rel: Rel) -> int:
-        """Linear address of a relative target, cut as the operand size says (SDM 2A, Jcc)."""
+        """rip of a relative target, cut as the operand size says (SDM 2A, Jcc)."""
         target = self.next_rip + rel.displacement
         return target & {8: M64, 4: 0xFFFF_FFFF, 2: 0xFFFF}[rel.size]
 
+    def _beyond(self, target: int) -> bool:
+        """Whether a target known now lies outside the code segment: the branch itself faults (SDM 2A, Jcc, JMP)."""
+        return self.code_limit != M.NO_LIMIT and target > self.code_limit
+
+    def _require_inside(self, target: int) -> None:
+        """The same for a computed target."""
+        if self.code_limit != M.NO_LIMIT:
+            self.fault_if(self.below(self.get("cs_limit"), target), GP)
+
     def jump(self, target: int) -> None:
-        """End the block with a jump to a linear address known now."""
+        """End the block with a jump to a rip known now."""
+        if self._beyond(target):
+            self.fault(GP)
+            return
         self.target = target
         self.emit("jump")
         self.ended = True
 
     def branch(self, condition: str, target: int) -> None:
         """End the block: to `target` if the condition holds, else to the next instruction."""
+        if self._beyond(target):
+            self.branch_if(self.condition(condition), target)
+            return
         self.target = target
         self.emit(f"j{condition}", imm=target)
         self.ended = True
 
+    def require_target(self, taken: int, target: int) -> None:
+        """#GP(0) if a branch that is taken when `taken` is not 0 would leave the code segment."""
+        if self._beyond(target):
+            self.fault_if(taken, GP)
+
     def branch_if(self, value: int, target: int) -> None:
         """End the block: to `target` if `value` is not 0, else to the next instruction."""
+        self.require_target(value, target)
         self.target = target
         self.emit("jumpnz", a=value, imm=target)
         self.ended = True
@@ -119,12 +140,16 @@ class Builder(Access):
         self.ended = True
 
     def goto(self, value: int) -> None:
-        """End the block with a jump to a computed address; #GP(0) if it is not canonical."""
+        """End the block with a jump to a computed address; #GP(0) if it is not canonical, or outside the segment."""
+        self._require_inside(value)
         self.emit("goto", a=value)
         self.ended = True
 
     def call(self, target: int) -> None:
-        """End the block: push the next instruction's address and jump to a linear address known now."""
+        """End the block: push the next instruction's address and jump to a rip known now."""
+        if self._beyond(target):
+            self.fault(GP)
+            return
         self.target = target
         if self.long and not self.mode & M.ALIGN:
             self.emit("call64", scale=STACK, imm=self.next_rip)
@@ -142,6 +167,7 @@ class Builder(Access):
         if self.long:
             self.fault_if(self.noncanonical(value), GP)
         value = self.copy(value)
+        self._require_inside(value)
         self.push(self.const(self.next_rip))
         self.goto(value)
 
@@ -154,6 +180,7 @@ class Builder(Access):
         target = self.load(self.stack_pointer(0), SS, self.size)
         if self.long:
             self.fault_if(self.noncanonical(target), GP)
+        self._require_inside(target)
         self.set_stack_pointer(self.stack_pointer(self.size + extra))
         self.goto(target)
 

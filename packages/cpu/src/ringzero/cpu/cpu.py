@@ -14,7 +14,7 @@ from enum import Enum
 from typing import TYPE_CHECKING
 
 from ringzero.cpu import mode as M
-from ringzero.cpu import segments
+from ringzero.cpu import realmode, segments
 from ringzero.cpu.block import NO_PAGE, Block
 from ringzero.cpu.builder import Builder
 from ringzero.cpu.emitter import Systems
@@ -169,6 +169,16 @@ class Cpu:
         """Whether the code that runs is 64-bit."""
         return bool(self.words[MODE] & M.LONG)
 
+    @property
+    def protected(self) -> bool:
+        """Whether the processor is not in real mode."""
+        return bool(self.words[MODE] & M.PROTECTED)
+
+    @property
+    def where(self) -> int:
+        """The linear address of the next instruction; the `rip` register is its offset in the code segment."""
+        return M.where(self.words[MODE], self.words[RIP])
+
     def update_mode(self) -> None:
         """Segments, CPL or a control register changed."""
         self.words[MODE] = mode_word(self.words)
@@ -272,7 +282,7 @@ class Cpu:
                 if found is not None:
                     return Exit(found)
                 if self._advance(end) is Leave.PROBE:
-                    if self.words[RIP] not in self.probes:
+                    if self.where not in self.probes:
                         self._removed_probe()
                         continue
                     self.words[RESUME] = self.words[RIP] + 1 & M64
@@ -329,7 +339,7 @@ class Cpu:
 
     def _removed_probe(self) -> None:
         """A block still leaves at a probe that is no more."""
-        physical = self.translate(self.words[RIP])
+        physical = self.translate(self.where)
         if physical is not None:
             self._engine.invalidate(physical, 1)
 
@@ -355,19 +365,13 @@ class Cpu:
             raise GuestFault(GP)
         return self._engine.translate(linear, FETCH | (USER if self.words[CPL] == 3 else 0))
 
-    def _code_mode(self) -> int:
-        """The mode word, for code that this machine can run."""
-        mode: int = self.words[MODE]
-        if M.code_bits(mode) == 16:
-            self.unsupported("16-bit code")
-        if not mode & M.LONG and self.words[SLOT["cs_base"]]:
-            self.unsupported("a code segment with a base")
-        return mode
 
     def _translate_block(self) -> None:
         """Give the engine the block that it missed."""
         try:
-            self._engine.translate_block(self._lowerer, self.words[RIP], self._code_mode(), self._fetch)
+            self._engine.translate_block(
+                self._lowerer, self.words[RIP], self.words[MODE], self._fetch, M.code_limit(self.words)
+            )
         except GuestFault as fault:
             self._raise(fault)
 
@@ -392,7 +396,7 @@ class Cpu:
         """Run one instruction by itself: it stores into translated code, or reaches beyond RAM."""
         words = self.words
         try:
-            block = self._lowerer.block(self.words[RIP], self._code_mode(), self._fetch, 1)
+            block = self._lowerer.block(words[RIP], words[MODE], self._fetch, 1, M.code_limit(words))
         except GuestFault as fault:
             self._raise(fault)
             return
@@ -449,7 +453,7 @@ class Cpu:
         while True:
             if fault.vector == PAGE_FAULT:
                 self.words[SLOT["cr2"]] = fault.address
-            error = fault.error if fault.vector in WITH_ERROR_CODE else None
+            error = fault.error if fault.vector in WITH_ERROR_CODE and self.protected else None
             resume = 0 if fault.vector in NOT_FAULTS else F.RF
             try:
                 self._deliver_now(fault.vector, error, external=True, flags=resume)
@@ -492,7 +496,7 @@ class Cpu:
         elif words[MODE] & M.PROTECTED:
             segments.deliver_protected(self)
         else:
-            self.unsupported("an interrupt in real mode")
+            realmode.deliver(self)
         self.clock.steps += 1
         for listener in self.on_delivery:
             listener(vector, error, rip)

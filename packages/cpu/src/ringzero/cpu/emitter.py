@@ -51,8 +51,9 @@ class Systems:
 class Emitter:
     """Collects the raw µops of one block for one mode word; see `builder.Builder`."""
 
-    def __init__(self, mode: int, systems: Systems) -> None:
+    def __init__(self, mode: int, systems: Systems, code_limit: int = M.NO_LIMIT) -> None:
         self.mode = mode
+        self.code_limit = M.NO_LIMIT if mode & M.LONG else code_limit
         self.long = bool(mode & M.LONG)
         self.long_active = bool(mode & M.LMA)
         self.protected = bool(mode & M.PROTECTED)
@@ -70,7 +71,7 @@ class Emitter:
         self._moved: set[int] = set()
 
     def begin(self, record: R.RecordTuple, form: Form | None, rip: int, index: int) -> None:
-        """Start instruction number `index` of the block, at linear address `rip`."""
+        """Start instruction number `index` of the block, at `rip`, an offset in its segment."""
         self.record, self._form, self.rip, self.index = record, form, rip, index
         self.next_rip = rip + record[R.LENGTH] & M.ip_mask(self.mode)
         self.size = record[R.OPSIZE]

@@ -42,50 +42,67 @@ class Lowerer:
         self.memory, self.systems, self.probes, self.decode = memory, systems, probes, decode
         self._rows = {bits: rows_with(features, bits) for bits in (16, 32, 64)}
 
-    def block(self, linear: int, mode: int, fetch: Fetch, limit: int = LIMIT) -> Block:
-        """The block at `linear`. `fetch` translates a linear address for execution.
+    def block(
+        self, rip: int, mode: int, fetch: Fetch, limit: int = LIMIT, code_limit: int = M.NO_LIMIT
+    ) -> Block:
+        """The block of at most `limit` instructions at `rip`. `fetch` translates a linear address for execution.
 
-        Raises GuestFault when the first instruction cannot even be read; what is wrong with a later one is found
-        when it is reached. Bytes that are no instruction become a µop that raises #UD.
+        `code_limit` is that of the code segment. Raises GuestFault when the first instruction cannot even be read;
+        what is wrong with a later one is found when it is reached. Bytes that are no instruction become a µop that
+        raises #UD.
         """
-        physical = fetch(linear)
-        code, second = self._bytes(linear, physical, mode, fetch)
-        builder = Builder(mode, self.systems)
+        if rip > code_limit and not mode & M.LONG:
+            raise GuestFault(GP)
+        physical = fetch(M.where(mode, rip))
+        code, second = self._bytes(rip, physical, mode, fetch, code_limit)
+        builder = Builder(mode, self.systems, code_limit)
         offsets = [0]
         for index, record in enumerate(self._records(code, mode, limit)):
-            rip = linear + offsets[-1]
-            if index and (rip in self.probes or record[R.FORM] == R.INVALID_FORM or alone(record)):
+            at = rip + offsets[-1]
+            probed = M.where(mode, at) in self.probes
+            if index and (probed or record[R.FORM] == R.INVALID_FORM or alone(record)):
                 break  # bytes that are no instruction may go on, or never be reached: they get a block of their own
-            if rip in self.probes:
+            if probed:
                 builder.emit("probe")
-            self.lower(builder, record, rip, index)
+            self.lower(builder, record, at, index)
             offsets.append(offsets[-1] + record[R.LENGTH])
             if builder.ended or second != NO_PAGE or alone(record):
                 break
         if not builder.ended:
             builder.next()
-        return Block(linear, physical, second, mode, len(offsets) - 1, builder.uops, offsets, builder.target)
+        return Block(rip, physical, second, mode, len(offsets) - 1, builder.uops, offsets, builder.target)
 
     def probed(self, linear: int) -> bool:
         """Whether a probe may lie in a block that begins at `linear`."""
         return any(0 <= probe - linear < LIMIT * R.MAX_LENGTH for probe in self.probes)
 
-    def _bytes(self, linear: int, physical: int, mode: int, fetch: Fetch) -> tuple[bytes, int]:
-        """Code up to the page's end; if its first instruction goes on, with what follows on the second page."""
+    def _bytes(self, rip: int, physical: int, mode: int, fetch: Fetch, code_limit: int) -> tuple[bytes, int]:
+        """Code up to the page's end; if its first instruction goes on, with what follows on the second page.
+
+        A segment that is not all of 4 GiB ends the code too, and an instruction that reaches beyond is #GP(0).
+        """
         size = self.memory.size
         if physical >= size:
             raise GuestFault(UD)  # nothing answers a fetch there but ones, and FF FF is no instruction
         room = PAGE - (physical & (PAGE - 1))
-        code = bytes(self.memory.ram[physical : physical + room])
-        if room >= R.MAX_LENGTH:
+        allowed = room + PAGE if code_limit == M.NO_LIMIT else code_limit - rip + 1
+        code = bytes(self.memory.ram[physical : physical + min(room, allowed)])
+        if len(code) >= R.MAX_LENGTH or not self._goes_on(code, mode):
             return code, NO_PAGE
-        first = self.decode(code, M.code_bits(mode), limit=1)[0]
-        if first[R.FORM] != R.INVALID_FORM or first[R.IMM] != R.TRUNCATED:
-            return code, NO_PAGE
-        second = fetch((linear | (PAGE - 1)) + 1)
+        if allowed <= room:
+            raise GuestFault(GP)
+        second = fetch(M.second_page(mode, rip))
         if second >= size:
             raise GuestFault(UD)
-        return code + bytes(self.memory.ram[second : second + R.MAX_LENGTH]), second
+        code += bytes(self.memory.ram[second : second + min(R.MAX_LENGTH, allowed - room)])
+        if allowed < room + R.MAX_LENGTH and self._goes_on(code, mode):
+            raise GuestFault(GP)
+        return code, second
+
+    def _goes_on(self, code: bytes, mode: int) -> bool:
+        """Whether the first instruction ends beyond these bytes."""
+        first = self.decode(code, M.code_bits(mode), limit=1)[0]
+        return first[R.FORM] == R.INVALID_FORM and first[R.IMM] == R.TRUNCATED
 
     def _records(self, code: bytes, mode: int, limit: int) -> Iterator[R.RecordTuple]:
         """Instructions one after the other, decoded a few at a time: a block seldom needs many."""
@@ -104,7 +121,7 @@ class Lowerer:
             return
         form = self._rows[M.code_bits(b.mode)][record[R.FORM]]
         b.begin(record, form, rip, index)
-        if form is None:
+        if form is None or (form.protected and not b.mode & M.PROTECTED):
             b.fault(UD)
         elif form.cpl < b.cpl:
             refuse(b, form.mnemonic)

@@ -113,10 +113,22 @@ class NativeEngine:
     def _offsets(block: Block) -> bytes:
         return b"".join([offset.to_bytes(2, "little") for offset in block.offsets])
 
-    def translate_block(self, lowerer: Lowerer, linear: int, mode: int, fetch: Callable[[int], int]) -> int:
-        """Make the block at `linear` and keep it: what `lowering.Lowerer.block` makes. Returns its length."""
-        place = self._place
-        place.linear, place.physical = linear, fetch(linear)
+    def translate_block(
+        self,
+        lowerer: Lowerer,
+        rip: int,
+        mode: int,
+        fetch: Callable[[int], int],
+        code_limit: int = M.NO_LIMIT,
+    ) -> int:
+        """Make the block at `rip` and keep it: what `lowering.Lowerer.block` makes. Returns its length.
+
+        Templates know nothing of a code segment's limit.
+        """
+        if code_limit != M.NO_LIMIT:
+            return self._lower_in_python(lowerer, rip, mode, fetch, code_limit)
+        place, linear = self._place, M.where(mode, rip)
+        place.linear, place.physical = rip, fetch(linear)
         if mode != self._place_mode:
             self._place_mode = place.mode = mode
             place.ip_mask, place.code_bits = M.ip_mask(mode), M.code_bits(mode)
@@ -125,12 +137,17 @@ class NativeEngine:
             self._learn(lowerer, mode)
             found = self._lower(self._engine, place)
         if found == _IN_PYTHON:
-            block = lowerer.block(linear, mode, fetch)
-            self.install(block)
-            return block.length
+            return self._lower_in_python(lowerer, rip, mode, fetch, code_limit)
         if found:
-            raise RefusedBlock(f"block at {linear:#x}: {_REFUSED[found]}")
+            raise RefusedBlock(f"block at {rip:#x}: {_REFUSED[found]}")
         return int(place.length)
+
+    def _lower_in_python(
+        self, lowerer: Lowerer, rip: int, mode: int, fetch: Callable[[int], int], code_limit: int
+    ) -> int:
+        block = lowerer.block(rip, mode, fetch, code_limit=code_limit)
+        self.install(block)
+        return block.length
 
     def drafted(self) -> tuple[bytes, int, int, int]:
         """The last block that was made from templates, for tests: µops, instructions, bytes, taken branch."""

@@ -33,6 +33,8 @@ RIP, RFLAGS, RES, AUX, MODE = (SLOT[n] for n in ("rip", "rflags", "res", "aux", 
 LEFT, RESUME, ATTENTION = (SLOT[n] for n in ("left", "resume", "attention"))
 
 Op = tuple[Callable[..., Any], int, int, int, int, int, int]
+#: What a block is known by: physical address, rip, mode, and the limit of the code segment.
+Key = tuple[int, int, int, int]
 
 
 class _Leaving(Exception):
@@ -57,9 +59,9 @@ class PythonEngine:
         self.walker = Walker(memory, self._table, self._mark_over_code)
         self.tables: list[int] = []
         self.R: list[int] = state.unpack()
-        self.blocks: dict[tuple[int, int, int], tuple[Block, list[Op]]] = {}
-        self.pages: dict[int, set[tuple[int, int, int]]] = {}
-        self.entries: dict[tuple[int, int], tuple[Block, list[Op]]] = {}
+        self.blocks: dict[Key, tuple[Block, list[Op]]] = {}
+        self.pages: dict[int, set[Key]] = {}
+        self.entries: dict[tuple[int, int, int], tuple[Block, list[Op]]] = {}
         self.readable: tuple[dict[int, int], dict[int, int]] = ({}, {})
         self.writable: tuple[dict[int, int], dict[int, int]] = ({}, {})
         self.user = 0
@@ -109,15 +111,22 @@ class PythonEngine:
         ):
             raise _Leaving(Leave.CODE, address, size)
 
-    def translate_block(self, lowerer: Lowerer, linear: int, mode: int, fetch: Callable[[int], int]) -> int:
-        """Make the block at `linear` and keep it; see `lowering.Lowerer.block`. Returns its length."""
-        block = lowerer.block(linear, mode, fetch)
+    def translate_block(
+        self,
+        lowerer: Lowerer,
+        rip: int,
+        mode: int,
+        fetch: Callable[[int], int],
+        code_limit: int = M.NO_LIMIT,
+    ) -> int:
+        """Make the block at `rip` and keep it; see `lowering.Lowerer.block`. Returns its length."""
+        block = lowerer.block(rip, mode, fetch, code_limit=code_limit)
         self.install(block)
         return block.length
 
     def install(self, block: Block) -> None:
         """Keep a block until its bytes change."""
-        key = (block.physical, block.linear, block.mode)
+        key = (block.physical, block.linear, block.mode, M.code_limit(self.state.words))
         self.blocks[key] = (block, self.compile(block))
         for page in self._pages_of(block):
             self.pages.setdefault(page, set()).add(key)
@@ -150,7 +159,7 @@ class PythonEngine:
             for start, size in ((block.physical, head), (block.physical2, block.length - head))
         )
 
-    def _drop(self, key: tuple[int, int, int]) -> None:
+    def _drop(self, key: Key) -> None:
         block, _ = self.blocks.pop(key)
         for page in self._pages_of(block):
             self.pages[page].discard(key)
@@ -229,18 +238,18 @@ class PythonEngine:
     def _entry(self) -> tuple[Block, list[Op]] | None:
         """The block at rip in this mode, if there is one and the page may be fetched from."""
         R = self.R
-        rip, mode = R[RIP], R[MODE]
-        entry = self.entries.get((rip, mode))
+        rip, mode, limit = R[RIP], R[MODE], M.code_limit(R)
+        entry = self.entries.get((rip, mode, limit))
         if entry is None:
-            physical = self._walk(rip, FETCH)
-            entry = self.blocks.get((physical, rip, mode))
+            physical = self._walk(M.where(mode, rip), FETCH)
+            entry = self.blocks.get((physical, rip, mode, limit))
             if entry is None:
                 return None
             second = entry[0].physical2
-            if second != NO_PAGE and self._walk((rip | 0xFFF) + 1, FETCH) != second:
-                self._drop((physical, rip, mode))
+            if second != NO_PAGE and self._walk(M.second_page(mode, rip), FETCH) != second:
+                self._drop((physical, rip, mode, limit))
                 return None
-            self.entries[rip, mode] = entry
+            self.entries[rip, mode, limit] = entry
         return entry
 
     def _walk(self, linear: int, access: int) -> int:
@@ -270,7 +279,9 @@ class PythonEngine:
             reason = self._run(block, ops, next(at for at, op in enumerate(ops) if op[6] == index), index + 1)
         finally:
             self.alone = False
-        pages = [block.linear] if block.physical2 == NO_PAGE else [block.linear, (block.linear | 0xFFF) + 1]
+        pages = [M.where(block.mode, block.linear)]
+        if block.physical2 != NO_PAGE:
+            pages.append(M.second_page(block.mode, block.linear))
         with suppress(GuestFault):  # the next fetch finds it again
             for page in pages:
                 self._walk(page, FETCH)

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 M32 = 0xFFFF_FFFF
 M64 = (1 << 64) - 1
+ATTR_REAL = 0x93  # in real mode every segment is present, writable data, the code segment too
+TSS_32 = 8  # in a TSS's type: it is not one of the 80286
 CALL_GATE = 0xC  # type of a 32-bit or 64-bit call gate
 OLD_GATES = (1, 4, 5, 9)  # 16-bit TSS and call gate, task gate, 32-bit TSS: outside long mode
 
@@ -144,24 +146,38 @@ def stack_segment(cpu: Cpu, selector: int, cpl: int, long: bool) -> Descriptor |
 
 def load_segment(cpu: Cpu, number: int, slot: int, popped: int = 0) -> None:
     """MOV or POP to a segment register; `popped` bytes leave the stack. SS holds interrupts off for one step."""
-    selector, name = cpu.words[slot] & 0xFFFF, SEGMENTS[number]
-    descriptor = data_segment(cpu, number, selector)
-    if descriptor is None:
-        put_null(cpu, name, selector)
-    else:
-        put(cpu, name, selector, descriptor)
+    load(cpu, number, cpu.words[slot] & 0xFFFF)
     if popped:
         set_stack(cpu, stack_pointer(cpu) + popped)
     if number == SS:
         cpu.words[SLOT["shadow"]] = cpu.clock.steps + 1
         cpu.trap = False  # SDM 3A 6.8.3: nor is there a single-step trap between the two
+
+
+def load(cpu: Cpu, number: int, selector: int) -> None:
+    """Check the selector and fill the segment register."""
+    name = SEGMENTS[number]
+    if not cpu.protected:
+        real_segment(cpu, name, selector)
+    elif (descriptor := data_segment(cpu, number, selector)) is None:
+        put_null(cpu, name, selector)
+    else:
+        put(cpu, name, selector, descriptor)
     cpu.update_mode()
+
+
+def real_segment(cpu: Cpu, name: str, selector: int) -> None:
+    """Fill a segment register in real mode: limit, D/B and G stay as they are ("unreal" mode)."""
+    words, attr = cpu.words, SLOT[f"{name}_attr"]
+    words[SLOT[f"{name}_selector"]] = selector
+    words[SLOT[f"{name}_base"]] = selector << 4
+    words[attr] = words[attr] & ~0xFF | ATTR_REAL
 
 
 def load_far_pointer(cpu: Cpu, number: int, slot: int, offset_slot: int, target: int, size: int) -> None:
     """LDS and its kin: the segment register first, which may fault, then the general one, of `size` bytes."""
     offset = cpu.words[offset_slot]
-    load_segment(cpu, number, slot)
+    load(cpu, number, cpu.words[slot] & 0xFFFF)
     keep = cpu.words[target] & ~0xFFFF if size == 2 else 0
     cpu.words[target] = keep | offset
 
@@ -404,7 +420,7 @@ def load_task(cpu: Cpu, slot: int) -> None:
     selector = cpu.words[slot] & 0xFFFF
     if not selector & 0xFFFC:
         raise GuestFault(GP, 0)
-    found = _system_segment(cpu, selector, (9,))
+    found = _system_segment(cpu, selector, (9,) if cpu.words[SLOT["efer"]] & EFER_LMA else (1, 9))
     cpu.store(found.address + 4, 4, found.word >> 32 | 1 << 9, system=True)
     put(cpu, "tr", selector, found)
     cpu.words[SLOT["tr_attr"]] = found.attr | 2
@@ -480,14 +496,21 @@ def _task_stack(cpu: Cpu, selector: int, cpl: int, external: int) -> Descriptor:
     return found
 
 
-def _switch_stack(cpu: Cpu, cpl: int, frame: tuple[int, ...], size: int, external: int) -> None:
-    """Take SS:ESP for an inner level from a 32-bit TSS and push the frame there."""
+def _stack_in_task(cpu: Cpu, cpl: int, external: int) -> tuple[int, int]:
+    """SP and SS for an inner level, from a 32-bit or a 16-bit TSS (SDM 3A, figures 8-2 and 8-10)."""
     words = cpu.words
-    error = words[SLOT["tr_selector"]] & 0xFFFC | external
-    if cpl * 8 + 9 > words[SLOT["tr_limit"]]:
-        raise GuestFault(TS, error)
-    base = words[SLOT["tr_base"]] + 4 + 8 * cpl
-    top, selector = cpu.load(base & M32, 4, system=True), cpu.load(base + 4 & M32, 2, system=True)
+    size = 4 if words[SLOT["tr_attr"]] & TSS_32 else 2
+    at = size + 2 * size * cpl
+    if at + size + 1 > words[SLOT["tr_limit"]]:
+        raise GuestFault(TS, words[SLOT["tr_selector"]] & 0xFFFC | external)
+    base = words[SLOT["tr_base"]] + at
+    return cpu.load(base & M32, size, system=True), cpu.load(base + size & M32, 2, system=True)
+
+
+def _switch_stack(cpu: Cpu, cpl: int, frame: tuple[int, ...], size: int, external: int) -> None:
+    """Take the stack of an inner level from the TSS and push the frame there."""
+    words = cpu.words
+    top, selector = _stack_in_task(cpu, cpl, external)
     found = _task_stack(cpu, selector, cpl, external)
     saved = {f: words[SLOT[f"ss_{f}"]] for f in ("selector", "base", "limit", "attr")} | {"rsp": words[RSP]}
     old_cpl = words[SLOT["cpl"]]

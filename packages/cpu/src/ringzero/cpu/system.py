@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from ringzero.cpu import segments
+from ringzero.cpu import realmode, segments
 from ringzero.cpu.cpuid import cpuid as cpuid_leaf
 from ringzero.cpu.exits import PHYSICAL_BITS
 from ringzero.cpu.faults import GuestFault
@@ -52,13 +52,22 @@ CR3_NO_FLUSH, PCID = 1 << 63, 0xFFF
 #: With PAE paging outside long mode a change of one of these loads the PDPTEs (SDM 3A 4.4.1).
 PDPTE_CR0, PDPTE_CR4 = CR0_CD | CR0_NW | CR0_PG, CR4_PAE | CR4_PGE | CR4_PSE | CR4_SMEP
 
+
+def by_mode(name: str) -> Callable[..., None]:
+    """What does `name` in protected mode, and in real mode."""
+    protected, real = getattr(segments, name), getattr(realmode, name)
+
+    def dispatch(cpu: Cpu, *args: int) -> None:
+        (protected if cpu.protected else real)(cpu, *args)
+
+    return dispatch
+
+
 HANDLERS: dict[str, Callable[..., None]] = {
+    name: by_mode(name) for name in ("far_jump", "far_call", "far_return", "interrupt_return")
+} | {
     "load_segment": segments.load_segment,
     "load_far_pointer": segments.load_far_pointer,
-    "far_jump": segments.far_jump,
-    "far_call": segments.far_call,
-    "far_return": segments.far_return,
-    "interrupt_return": segments.interrupt_return,
     "load_ldt": segments.load_ldt,
     "load_task": segments.load_task,
 }
@@ -207,8 +216,6 @@ def _write_cr0(cpu: Cpu, value: int) -> None:
         if cpu.long_code or cr4 & CR4_PCIDE:
             raise GuestFault(GP)
         efer &= ~EFER_LMA
-    if old & CR0_PE and not value & CR0_PE:
-        cpu.unsupported("real mode")
     if (value ^ old) & PDPTE_CR0:
         _reload_pdptes(cpu, value, words[SLOT["cr3"]], cr4, efer)
     words[SLOT["cr0"]], words[SLOT["efer"]] = value, efer

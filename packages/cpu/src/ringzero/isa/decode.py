@@ -34,10 +34,9 @@ class _Mode(NamedTuple):
 def _mode(mode: int) -> _Mode:
     from ringzero.isa.table import FORMS
 
-    tables = D.tables_of(mode)
+    tables, addrsizes = D.tables_of(mode), (D.address_size(mode, 0), D.address_size(mode, 1))
     return _Mode(
-        D.prefix_classes(mode), (D.address_size(mode, 0), D.address_size(mode, 1)),
-        R.RIP if mode == 64 else NO_REGISTER,
+        D.prefix_classes(mode), addrsizes, R.RIP if mode == 64 else NO_REGISTER,
         tables.cells, tables.nodes, [(D.opsizes(form, mode), D.layout(form)) for form in FORMS],
     )  # fmt: skip
 

@@ -104,6 +104,7 @@ def loop(b: Builder, target: Rel) -> None:
     again = b.unequal(count, b.const(0))
     if b.form.mnemonic != "loop":
         again = b.bits(again, b.condition("e" if b.form.mnemonic == "loope" else "ne"))
+    b.require_target(again, b.displaced(target))
     b.write(Reg(RCX, size), count)
     b.branch_if(again, b.displaced(target))
 

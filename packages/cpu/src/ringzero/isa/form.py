@@ -67,8 +67,9 @@ class Form:
     destination. `rep`: "rep" (F3 and F2 repeat alike), "repz" (F3 while equal, F2 while not) or None; the source
     segment of string instructions is record.OVERRIDE, or ds. `cpl`: 0 when privileged, 3 otherwise.
     `feature`: the CPUID feature, by QEMU's name ("bmi2"), without which the row raises #UD; "" for what every
-    processor of this machine has; isa/features.py lists them. `aliases`: other mnemonics that the assembler takes for
-    this row. `decode_only`: the assembler never chooses it (another row has the same meaning). `note`: for people.
+    processor of this machine has; isa/features.py lists them. `protected`: #UD in real mode, as all of VEX is. `aliases`: other mnemonics
+    that the assembler takes for this row. `decode_only`: the assembler never chooses it (another row has the same
+    meaning). `note`: for people.
     """
 
     number: int
@@ -103,6 +104,7 @@ class Form:
     rep: str | None
     cpl: int
     feature: str
+    protected: bool
     aliases: tuple[str, ...]
     decode_only: bool
     note: str
@@ -224,6 +226,7 @@ def form(
     rep: str | None = None,
     cpl: int = 3,
     feature: str = "",
+    protected: bool = False,
     aliases: str = "",
     mod_ignored: bool = False,
     decode_only: bool = False,
@@ -249,8 +252,8 @@ def form(
             number=len(ROWS), mnemonic=mnemonic, encoding=encoding, operands=names, size=size,
             mode64=modes != "32", mode32=modes != "64", flags=flags, reads=reads, undefined=undefined,
             undefined_results=tuple(undefined_results.replace(",", " ").split()), lock=lock, rep=rep, cpl=cpl,
-            feature=feature, aliases=tuple(aliases.replace(",", " ").split()), mod_ignored=mod_ignored,
-            decode_only=decode_only, note=note, **fields,
+            feature=feature, protected=protected or fields["vex"], aliases=tuple(aliases.replace(",", " ").split()),
+            mod_ignored=mod_ignored, decode_only=decode_only, note=note, **fields,
         )
     )  # fmt: skip
 

@@ -20,7 +20,7 @@ form("aam", "D4 ib", "imm8", size="8", modes="32", flags="szp", undefined="oac")
 form("aad", "D5 ib", "imm8", size="8", modes="32", flags="szp", undefined="oac")
 form("salc", "D6", size="8", modes="32", reads="c", note="in no manual of Intel's")
 form("bound", "62 /r", "r, m", modes="32")
-form("arpl", "63 /r", "rm16, r16", size="w", modes="32", flags="z")
+form("arpl", "63 /r", "rm16, r16", size="w", modes="32", flags="z", protected=True)
 
 form("les", "C4 /r", "r, m", modes="32")
 form("lds", "C5 /r", "r, m", modes="32")

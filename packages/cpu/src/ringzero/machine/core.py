@@ -157,7 +157,7 @@ class Core:
 
     def _probe(self, goal: Goal) -> Stop | None:
         """The instruction at a probed address is next."""
-        address = self.cpu.registers["rip"]
+        address = self.cpu.where
         for callback in tuple(self._probes.get(address, ())):
             if callback(self):
                 self._called_stop = True
