@@ -67,9 +67,9 @@ class Form:
     destination. `rep`: "rep" (F3 and F2 repeat alike), "repz" (F3 while equal, F2 while not) or None; the source
     segment of string instructions is record.OVERRIDE, or ds. `cpl`: 0 when privileged, 3 otherwise.
     `feature`: the CPUID feature, by QEMU's name ("bmi2"), without which the row raises #UD; "" for what every
-    processor of this machine has; isa/features.py lists them. `protected`: #UD in real mode, as all of VEX is. `aliases`: other mnemonics
-    that the assembler takes for this row. `decode_only`: the assembler never chooses it (another row has the same
-    meaning). `note`: for people.
+    processor of this machine has; isa/features.py lists them. `protected`: #UD in real mode, as all of VEX is.
+    `aliases`: other mnemonics that the assembler takes for this row. `decode_only`: the assembler never chooses it
+    (another row has the same meaning). `note`: for people.
     """
 
     number: int
