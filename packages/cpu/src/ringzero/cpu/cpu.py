@@ -365,7 +365,6 @@ class Cpu:
             raise GuestFault(GP)
         return self._engine.translate(linear, FETCH | (USER if self.words[CPL] == 3 else 0))
 
-
     def _translate_block(self) -> None:
         """Give the engine the block that it missed."""
         try:

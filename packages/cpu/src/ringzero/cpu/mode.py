@@ -60,7 +60,7 @@ def mode_word(words: Sequence[int]) -> int:
         mode |= LMA | (LONG if cs & control.ATTR_LONG else 0)
     if not mode & LONG:
         mode |= BIG if cs & control.ATTR_BIG else 0
-        mode |= words[SLOT["cs_base"]] << BASE_SHIFT
+        mode |= (words[SLOT["cs_base"]] & NO_LIMIT) << BASE_SHIFT
         mode |= STACK_BIG if ss & control.ATTR_BIG else 0
         for name in ("es", "cs", "ss", "ds"):
             flat = words[SLOT[f"{name}_base"]] == 0 and words[SLOT[f"{name}_limit"]] == 0xFFFF_FFFF
