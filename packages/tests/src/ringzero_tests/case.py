@@ -151,6 +151,9 @@ def region_of(address: int) -> int:
     raise ValueError(f"case: {address:#x} lies in no region; use DATA, READONLY or CODE")
 
 
+_STRIDE = 256  # bytes compared at a time: most did not change
+
+
 def changed_runs(start: int, before: bytes | bytearray, after: bytes | bytearray) -> list[tuple[int, bytes]]:
     """Return (address, bytes) for every run of adjacent bytes that differ; `before` and `after` have one length."""
     if before == after:
@@ -158,9 +161,11 @@ def changed_runs(start: int, before: bytes | bytearray, after: bytes | bytearray
     runs: list[tuple[int, bytes]] = []
     offset, size = 0, len(before)
     while offset < size:
-        if before[offset] == after[offset]:
-            offset += 1
+        if before[offset : offset + _STRIDE] == after[offset : offset + _STRIDE]:
+            offset += _STRIDE
             continue
+        while offset < size and before[offset] == after[offset]:
+            offset += 1
         end = offset
         while end < size and before[end] != after[end]:
             end += 1

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from ringzero.cpu.cpu import Cpu, Exit, ExitReason
 from ringzero.cpu.engines import native_available
 from ringzero.machine.memory import Memory
-from ringzero_tests.case import HANG, Case, Fault, Outcome
+from ringzero_tests.case import HANG, REGISTERS, Case, Fault, Outcome
 from ringzero_tests.ring0 import SystemCase, SystemOutcome, read_system_outcome
 from ringzero_tests.system import MEMORY_SIZE, memory_for, read_outcome, state_for, system_image
 
@@ -76,6 +76,7 @@ class EngineRunner:
         self.memory = Memory(MEMORY_SIZE)
         self.clock = StepClock()
         self.cpu = Cpu(self.memory, NoBus(), self.clock, NoInterrupts(), engine=engine, model="max")
+        self._starts: dict[tuple[int, int], bytes] = {}
 
     def load(self, case: Case, privilege: int = 3, registers: dict[str, int] | None = None) -> None:
         """Put a case, its tables and all registers in place; `registers` override what the case's system has."""
@@ -83,10 +84,23 @@ class EngineRunner:
         for address, contents in images:
             if self.memory.read(address, len(contents)) != contents:
                 self.memory.write(address, contents)
-        self.cpu.reset()
-        for name, value in (state_for(case, privilege) | (registers or {})).items():
-            self.cpu.state[name] = value
+        state = self.cpu.state
+        state.data[:] = self._start_of(case.bits, privilege)
+        for name, value in zip(REGISTERS, case.registers, strict=True):
+            state[name] = value
+        state["rip"], state["rflags"] = case.address, case.flags | 0x202
+        for name, value in (registers or {}).items():
+            state[name] = value
         self.cpu.context_changed()
+
+    def _start_of(self, bits: int, privilege: int) -> bytes:
+        """All registers as every case of one code width and privilege finds them, but for its own."""
+        if (bits, privilege) not in self._starts:
+            self.cpu.reset()
+            for name, value in state_for(Case(b"", (0,) * 16, bits=bits), privilege).items():
+                self.cpu.state[name] = value
+            self._starts[bits, privilege] = bytes(self.cpu.state.data)
+        return self._starts[bits, privilege]
 
     def finish(self, case: Case, budgets: Sequence[int] = ()) -> Outcome:
         """Run a loaded case to its end, first in slices of the given budgets; return its outcome."""
