@@ -131,6 +131,43 @@ def lines_of(form: Form, mode: int, most: int = 60) -> Iterator[str]:
             yield f"{before}{form.mnemonic} {between}{', '.join(texts)}".strip()
 
 
+_OVERRIDES = ("es", "cs", "ss", "ds", "fs", "gs")
+
+
+def every_operand(form: Form, mode: int) -> Iterator[str]:
+    """Every text of every operand of the row at every size, one operand varied at a time; then prefixes."""
+    if not (form.mode64 if mode == 64 else form.mode32):
+        return
+    for size in operand_sizes(form, mode):
+        if size == 2 and any(kind.holds in ("rel", "far") for kind in form.kinds):
+            continue  # see lines_of
+        choices = [operands(kind, form, size, mode) for kind in form.kinds]
+        before, between = _size_words(form, size, mode)
+        first = [texts[0] for texts in choices]
+        for varied, texts in enumerate(choices or [("",)]):
+            for text in texts:
+                chosen = [*first[:varied], text, *first[varied + 1 :]] if choices else []
+                yield f"{before}{form.mnemonic} {between}{', '.join(chosen)}".strip()
+        yield from _prefixed(form, mode, choices, f"{form.mnemonic} {between}")
+
+
+def _prefixed(form: Form, mode: int, choices: list[tuple[str, ...]], name: str) -> Iterator[str]:
+    """LOCK, repeats, segment overrides and the other address size, where the row takes them."""
+    base, other = ("rbx", "ebx") if mode == 64 else ("ebx", "")
+    for place, texts in enumerate(choices):
+        plain = next((text for text in texts if text.endswith(("[rax]", "[eax]"))), None)
+        if plain is None:
+            continue
+        head = plain[: plain.index("[")]
+        rest = [texts[0] for texts in choices]
+        for address in (*(f"[{s}:{base}+8]" for s in _OVERRIDES), *((f"[fs:{other}*4]",) if other else ())):
+            yield name + ", ".join([*rest[:place], head + address, *rest[place + 1 :]])
+        if form.lock and place == 0:
+            yield "lock " + name + ", ".join([plain, *rest[1:]])
+    if form.rep and not choices:
+        yield from (f"{prefix} {form.mnemonic}" for prefix in ("rep", "repne", "a32 rep"))
+
+
 def _size_words(form: Form, size: int, mode: int) -> tuple[str, str]:
     """What says the size before and behind the mnemonic, where no operand does."""
     said = any(kind.size == 0 and kind.holds in ("gpr", "gpr/mem", "mem") for kind in form.kinds)
@@ -156,6 +193,13 @@ def corpus(mode: int, most: int = 60) -> list[str]:
     """Lines of all rows that the assembler may choose and nasm knows, without repetition."""
     rows = [form for form in FORMS if not form.decode_only and form.mnemonic not in UNKNOWN_TO_NASM]
     return list(dict.fromkeys(line for form in rows for line in lines_of(form, mode, most)))
+
+
+def full_corpus(mode: int) -> list[str]:
+    """`every_operand` of all rows, and products besides; without repetition."""
+    rows = [form for form in FORMS if not form.decode_only and form.mnemonic not in UNKNOWN_TO_NASM]
+    lines = (line for form in rows for line in (*every_operand(form, mode), *lines_of(form, mode, 20)))
+    return list(dict.fromkeys(lines))
 
 
 def slots(lines: list[str], mode: int) -> str:

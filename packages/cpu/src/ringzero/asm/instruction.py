@@ -13,6 +13,9 @@ from ringzero.asm.encoder import Encoder, Encoding, NoFit, fits_signed
 from ringzero.asm.expressions import Node, Scope, Unknown, Value, add, evaluate
 from ringzero.asm.operands import FarOperand, ImmOperand, MemOperand, Operand, RegOperand
 
+#: Their base is 10 unless another one is written (SDM 2A, AAD and AAM).
+_DECIMAL = ("aam", "aad")
+
 
 class Instruction:
     """A parsed instruction. `prefixes` are bytes (lock, rep …); `opsize` what o16, o32, o64 ask for, or 0."""
@@ -31,6 +34,8 @@ class Instruction:
         prefixes: bytes = b"",
         opsize: int = 0,
     ) -> None:
+        if mnemonic in _DECIMAL and not operands:
+            operands = [ImmOperand(10)]
         self.mnemonic = mnemonic
         self.operands = tuple(operands)
         self.mode = mode
