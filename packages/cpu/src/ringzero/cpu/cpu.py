@@ -8,13 +8,14 @@ or a delivered interrupt or exception; INT n and its delivery are one.
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING
 
 from ringzero.cpu import mode as M
-from ringzero.cpu import realmode, segments
+from ringzero.cpu import msrs, realmode, segments
 from ringzero.cpu.block import NO_PAGE, Block
 from ringzero.cpu.builder import Builder
 from ringzero.cpu.emitter import Systems
@@ -35,7 +36,7 @@ from ringzero.cpu.mmu import Walker, is_canonical
 from ringzero.cpu.mode import mode_word
 from ringzero.cpu.model import DEFAULT, Model, parse_model
 from ringzero.cpu.registers import Registers
-from ringzero.cpu.state import ARCHITECTURAL, SLOT, State
+from ringzero.cpu.state import ARCHITECTURAL, SLOT, STATE_SIZE, State
 from ringzero.cpu.system import HANDLERS
 from ringzero.isa import privilege
 from ringzero.isa import rflags as F
@@ -97,6 +98,7 @@ class Cpu:
         self.efer_bits = efer_bits(self.model.features)
         self.state = State()
         self.words = self.state.words
+        self.msrs = array("Q", msrs.INITIAL)  # those that no slot holds, as in `msrs.STORED`
         self.registers = Registers(self.state, self.context_changed)
         self.systems = Systems(HANDLERS)
         self.probes: set[int] = set()
@@ -129,6 +131,7 @@ class Cpu:
         self.words[SLOT["dr6"]], self.words[SLOT["dr7"]] = 0xFFFF_0FF0, 0x400
         self.words[SLOT["pat"]] = 0x0007_0406_0007_0406
         self.words[SHADOW] = M64
+        self.msrs[:] = array("Q", msrs.INITIAL)
         for table in ("gdtr", "idtr"):
             self.words[SLOT[f"{table}_limit"]] = 0xFFFF
         self.context_changed()
@@ -147,17 +150,20 @@ class Cpu:
 
     def save_state(self) -> bytes:
         """All of the processor's state."""
-        return bytes(self.state.data)
+        return bytes(self.state.data) + self.msrs.tobytes()
 
     def load_state(self, data: bytes) -> None:
         """Put a saved state back."""
-        self.state.data[:] = data
+        self.state.data[:] = data[:STATE_SIZE]
+        self.msrs = array("Q", data[STATE_SIZE:])
         self._engine.flush_translations()
 
     def hashed_state(self) -> bytes:
         """The architectural state in a canonical form: equal states, equal bytes."""
         values = [self.words[SLOT[name]] for name in ARCHITECTURAL[:-1]]
         values.append(int(self.words[SHADOW] == self.clock.steps))
+        if self.msrs != array("Q", msrs.INITIAL):
+            values += self.msrs
         return b"".join([value.to_bytes(8, "little") for value in values])
 
     @property

@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from ringzero.cpu import realmode, segments
+from ringzero.cpu import msrs, realmode, segments
 from ringzero.cpu.cpuid import cpuid as cpuid_leaf
 from ringzero.cpu.exits import PHYSICAL_BITS
 from ringzero.cpu.faults import GuestFault
-from ringzero.cpu.mmu import PDPTE, is_canonical, load_pdptes
+from ringzero.cpu.mmu import PDPTE, load_pdptes
 from ringzero.cpu.state import SLOT
 from ringzero.isa import rflags as F
 from ringzero.isa.control import (
@@ -308,64 +308,17 @@ def write_debug(cpu: Cpu, number: int, source: int) -> None:
 
 # --- model-specific registers, time and identity ---------------------------------------------------------------------
 
-#: MSR number: the slot that is the whole of it.
-_PLAIN_MSRS = {
-    0x174: "sysenter_cs", 0xC000_0081: "star", 0xC000_0084: "sfmask", 0xC000_0103: "tsc_aux",
-}  # fmt: skip
-#: The same for those that hold a linear address, which must be canonical.
-_ADDRESS_MSRS = {
-    0x175: "sysenter_esp", 0x176: "sysenter_eip", 0xC000_0082: "lstar", 0xC000_0083: "cstar",
-    0xC000_0100: "fs_base", 0xC000_0101: "gs_base", 0xC000_0102: "kernel_gs_base",
-}  # fmt: skip
-_READABLE_MSRS = _PLAIN_MSRS | _ADDRESS_MSRS | {0x1B: "apic_base", 0x277: "pat", 0xC000_0080: "efer"}
-MSR_TSC, MSR_PAT, MSR_EFER = 0x10, 0x277, 0xC000_0080
-
 
 @handler
 def read_msr(cpu: Cpu) -> None:
-    number = cpu.words[RCX] & M32
-    if number == MSR_TSC:
-        value = cpu.time_stamp()
-    elif number in _READABLE_MSRS:
-        value = cpu.words[SLOT[_READABLE_MSRS[number]]]
-    else:
-        raise GuestFault(GP)
+    value = msrs.read(cpu, cpu.words[RCX] & M32)
     cpu.words[RAX], cpu.words[RDX] = value & M32, value >> 32
 
 
 @handler
 def write_msr(cpu: Cpu) -> None:
     words = cpu.words
-    number, value = words[RCX] & M32, words[RDX] << 32 & 0xFFFF_FFFF_0000_0000 | words[RAX] & M32
-    if number in _PLAIN_MSRS:
-        if number in (0xC000_0084, 0xC000_0103) and value >> 32:
-            raise GuestFault(GP)
-        if number == 0x174:
-            value &= M32  # SDM 4, table 2-2: writes of bits 63:32 are ignored
-        words[SLOT[_PLAIN_MSRS[number]]] = value
-    elif number in _ADDRESS_MSRS:
-        if not is_canonical(value):
-            raise GuestFault(GP)
-        words[SLOT[_ADDRESS_MSRS[number]]] = value
-    elif number == MSR_EFER:
-        _write_efer(cpu, value)
-    elif number == MSR_TSC:
-        words[SLOT["tsc_offset"]] = value - cpu.clock.now & 0xFFFF_FFFF_FFFF_FFFF
-    elif number == MSR_PAT:
-        if any(value >> 8 * n & 0xFF not in (0, 1, 4, 5, 6, 7) for n in range(8)):
-            raise GuestFault(GP)
-        words[SLOT["pat"]] = value
-    else:
-        raise GuestFault(GP)
-
-
-def _write_efer(cpu: Cpu, value: int) -> None:
-    """LME cannot change while paging is on, and LMA is the processor's (SDM 3A 2.2.1, 10.8.5)."""
-    old = cpu.words[SLOT["efer"]]
-    if value & ~cpu.efer_bits or ((value ^ old) & EFER_LME and cpu.words[SLOT["cr0"]] & CR0_PG):
-        raise GuestFault(GP)
-    cpu.words[SLOT["efer"]] = value & ~EFER_LMA | old & EFER_LMA
-    cpu.context_changed()
+    msrs.write(cpu, words[RCX] & M32, (words[RDX] & M32) << 32 | words[RAX] & M32)
 
 
 @handler
