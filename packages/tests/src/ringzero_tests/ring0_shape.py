@@ -85,6 +85,16 @@ def _table_operand(draft: Draft) -> None:
         poke(draft, draft.memory.target, draws.bits(16).to_bytes(2, "little") + base.to_bytes(8, "little"))
 
 
+def _context_operand(draft: Draft) -> None:
+    """INVPCID: a type, and a descriptor with PCID 0 most often, since CR4.PCIDE is off."""
+    draws = draft.draws
+    set_register(draft, draft.reg, draws.pick((0, 1, 2, 3, 3, 4, 1 << 32)))
+    low = draws.pick((0, 0, 0, 5, 0xFFF, 0x1000, 1 << 63))
+    linear = draws.pick((0, 0x1234, KERNEL, 1 << 47))
+    if draft.memory is not None:
+        poke(draft, draft.memory.target, low.to_bytes(8, "little") + linear.to_bytes(8, "little"))
+
+
 def _selector_operand(draft: Draft) -> None:
     set_rm(draft, draft.draws.pick((*SELECTORS, 0x50, 0x50, 0x60, 0x60)), 2)
 
@@ -172,5 +182,5 @@ SYSTEM_SHAPERS: dict[str, Shaper] = {
     "rdmsr": _msr, "wrmsr": _msr, "sysret": _return_fast, "sysretq": _return_fast,
     "sysexit": _exit_fast, "sysexitq": _exit_fast, "wrfsbase": _base, "wrgsbase": _base, "retf": _return_far,
     "iretw": _return_far, "iretd": _return_far, "iretq": _return_far, "jmp": _jump_far, "call": _jump_far,
-    "int": _interrupt,
+    "int": _interrupt, "invpcid": _context_operand,
 }  # fmt: skip

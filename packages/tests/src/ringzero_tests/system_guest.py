@@ -377,6 +377,9 @@ reset_pages:
         mov ecx, 16
         rep movsq
         mov qword [WINDOW_PD], WINDOW_PT|0x27
+        mov ecx, 8
+.user:  or byte [PD+rcx*8-8], 4
+        loop .user
         xor eax, eax
         mov [PML4+8], rax
         mov [WALK_PDPT+40], rax

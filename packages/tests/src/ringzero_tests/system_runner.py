@@ -174,7 +174,8 @@ def run_on_qemu(guest: Guest, seconds: int = 10) -> dict[str, str]:
         image, ram = Path(folder, "guest.elf"), Path(folder, "ram")
         image.write_bytes(guest.elf)
         command = (
-            ["qemu-system-x86_64", "-accel", "tcg", "-cpu", "qemu64,+pdpe1gb,+rdtscp", "-m", "16", "-display", "none",
+            ["qemu-system-x86_64", "-accel", "tcg", "-cpu", "qemu64,+pdpe1gb,+rdtscp,+smep,+smap,+umip", "-m", "16",
+             "-display", "none",
              "-no-reboot", "-nodefaults", "-kernel", str(image), "-device", "isa-debug-exit,iobase=0xf4,iosize=4",
              "-object", f"memory-backend-file,id=ram,size=16M,mem-path={ram},share=on",
              "-machine", "memory-backend=ram"]

@@ -11,9 +11,11 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from ringzero_tests.system_cases import CASES
+from ringzero_tests import system_cases, system_cases_protection
 from ringzero_tests.system_runner import Guest, run_here, run_on_qemu
 
+CASES = (*system_cases.CASES, *system_cases_protection.CASES)
+assert len({case.name for case in CASES}) == len(CASES), "two rows have one name"
 PATH = Path(__file__).parent / "recorded" / "system.txt"
 HEADING = (
     "# case, our line, and QEMU 7.2.22's (TCG) where it differs; see docs/quirks.md, Judges that disagree"

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import pytest
 
-from ringzero_tests.system_cases import CASES
 from ringzero_tests.system_runner import Guest, run_here, run_on_qemu
-from ringzero_tests.system_vectors import load
+from ringzero_tests.system_vectors import CASES, load
 
 FATAL = ("triple fault", "no end")  # QEMU does not come back from these cases
 

@@ -266,6 +266,20 @@ def _write_cr8(cpu: Cpu, value: int) -> None:
 
 
 @handler
+def invalidate_pcid(cpu: Cpu, kind: int, low: int, linear: int) -> None:
+    """INVPCID's checks (SDM 2A, INVPCID); there is nothing to drop. `low` and `linear`: its descriptor."""
+    words = cpu.words
+    number = words[kind] if cpu.long_code else words[kind] & M32
+    pcid = words[low] & PCID
+    if number > 3 or words[low] != pcid:
+        raise GuestFault(GP)
+    if number == 0 and cpu.long_code and not is_canonical(words[linear]):
+        raise GuestFault(GP)
+    if number < 2 and pcid and not words[SLOT["cr4"]] & CR4_PCIDE:
+        raise GuestFault(GP)
+
+
+@handler
 def load_machine_status(cpu: Cpu, source: int) -> None:
     """LMSW changes PE, MP, EM and TS, and cannot clear PE (SDM 2A, LMSW)."""
     old = cpu.words[SLOT["cr0"]]

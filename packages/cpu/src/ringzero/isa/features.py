@@ -54,6 +54,7 @@ def _feature(
 # fmt: off
 _feature("monitor", "1 ecx 3", "MONITOR and MWAIT, which does not wait", default=False)
 _feature("cx16", "1 ecx 13", "CMPXCHG16B")
+_feature("pcid", "1 ecx 17", "process-context identifiers in CR3", cr4=C.CR4_PCIDE)
 _feature("popcnt", "1 ecx 23", "POPCNT")
 _feature("hypervisor", "1 ecx 31", "the guest is told, and leaf 40000000 names the machine", default=False)
 
@@ -70,14 +71,19 @@ _feature("pge", "1 edx 13", "global pages", cr4=C.CR4_PGE)
 _feature("mca", "1 edx 14", "the registers of machine checks, of no bank")
 _feature("cmov", "1 edx 15", "CMOVcc")
 _feature("pat", "1 edx 16", "the page attribute table")
+_feature("pse36", "1 edx 17", "4 MiB pages anywhere in physical memory; the page walk always has them")
 _feature("clflush", "1 edx 19", "CLFLUSH; a cache line has 64 bytes")
 
 _feature("fsgsbase", "7.0 ebx 0", "RDFSBASE, RDGSBASE, WRFSBASE and WRGSBASE", cr4=C.CR4_FSGSBASE)
 _feature("bmi1", "7.0 ebx 3", "ANDN, BEXTR, BLSI, BLSMSK, BLSR; TZCNT, which without it is BSF")
+_feature("smep", "7.0 ebx 7", "the kernel cannot run user pages", cr4=C.CR4_SMEP)
 _feature("bmi2", "7.0 ebx 8", "BZHI, MULX, PDEP, PEXT, RORX, SARX, SHLX, SHRX")
+_feature("invpcid", "7.0 ebx 10", "INVPCID")
 _feature("adx", "7.0 ebx 19", "ADCX and ADOX")
+_feature("smap", "7.0 ebx 20", "the kernel cannot touch user pages but between STAC and CLAC", cr4=C.CR4_SMAP)
 _feature("clflushopt", "7.0 ebx 23", "CLFLUSHOPT")
 _feature("clwb", "7.0 ebx 24", "CLWB")
+_feature("umip", "7.0 ecx 2", "SGDT, SIDT, SLDT, SMSW and STR can be kept from user code", cr4=C.CR4_UMIP)
 _feature("rdpid", "7.0 ecx 22", "RDPID")
 
 _feature("lahf-lm", "80000001 ecx 0", "LAHF and SAHF in 64-bit code", needed_in=64)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ringzero.isa import privilege
-from ringzero.isa.control import CR0_MP, CR0_TS
-from ringzero.isa.form import form, lowers
-from ringzero.isa.names import GP, NM
-from ringzero.isa.operands import Mem, Operand
+from ringzero.isa import rflags as F
+from ringzero.isa.control import CR0_MP, CR0_TS, CR4_UMIP
+from ringzero.isa.form import Columns, form, lowers
+from ringzero.isa.names import GP, NM, UD
+from ringzero.isa.operands import Mem, Operand, Reg
 
 if TYPE_CHECKING:
     from ringzero.cpu.builder import Builder
@@ -33,6 +34,13 @@ form("lidt", "0F 01 /3", "m", size="f64", cpl=0)
 form("smsw", "0F 01 /4", "r_m16")
 form("lmsw", "0F 01 /6", "rm16", size="w", cpl=0)
 form("invlpg", "0F 01 /7", "m", cpl=0)
+# In 64-bit mode the register has 64 bits whatever REX.W says; nasm writes the prefix.
+_CONTEXT: Columns = {"size": "n", "cpl": 0, "feature": "invpcid"}
+form("invpcid", "66 0F 38 82 /r", "r, m128", modes="32", **_CONTEXT)
+form("invpcid", "66 REX.W 0F 38 82 /r", "r, m128", modes="64", **_CONTEXT)
+form("invpcid", "66 REX.W0 0F 38 82 /r", "r, m128", modes="64", decode_only=True, **_CONTEXT)
+form("clac", "NP 0F 01 CA", feature="smap", note="#UD at an outer level")
+form("stac", "NP 0F 01 CB", feature="smap", note="#UD at an outer level")
 form("swapgs", "0F 01 F8", modes="64", cpl=0, feature="lm")
 form("rdtscp", "0F 01 F9", feature="rdtscp")
 
@@ -69,7 +77,14 @@ form("cpuid", "0F A2")
 form("fwait", "9B", aliases="wait")
 
 
+def _guarded(b: Builder) -> None:
+    """CR4.UMIP keeps the instruction from outer levels (SDM 3A 2.5)."""
+    if b.cpl:
+        b.fault_if(b.bits(b.get("cr4"), b.const(CR4_UMIP)), GP)
+
+
 def _store_selector(b: Builder, dst: Operand, name: str) -> None:
+    _guarded(b)
     b.write(dst, b.bits(b.get(name), b.const(0xFFFF)))
 
 
@@ -85,6 +100,7 @@ def str_(b: Builder, dst: Operand) -> None:
 
 @lowers("smsw")
 def smsw(b: Builder, dst: Operand) -> None:
+    _guarded(b)
     b.write(dst, b.get("cr0"))
 
 
@@ -106,6 +122,7 @@ def ltr(b: Builder, src: Operand) -> None:
 @lowers("sgdt", "sidt")
 def store_table(b: Builder, dst: Mem) -> None:
     table, width = b.form.mnemonic[1:] + "r", 8 if b.long else 4
+    _guarded(b)
     address = b.effective(dst)
     base = b.cut(b.plus(address, b.const(2)), dst.addrsize)
     b.load(base, dst.seg, width, write=True)
@@ -130,6 +147,23 @@ def load_table(b: Builder, src: Mem) -> None:
 @lowers("invlpg")
 def invlpg(b: Builder, _: Mem) -> None:
     """Cached translations never outlive the tables they came from, so there is nothing to drop."""
+
+
+@lowers("invpcid")
+def invpcid(b: Builder, kind: Reg, descriptor: Mem) -> None:
+    address = b.effective(descriptor)
+    low = b.load(address, descriptor.seg, 8)
+    linear = b.load(b.cut(b.plus(address, b.const(8)), descriptor.addrsize), descriptor.seg, 8)
+    b.system("invalidate_pcid", kind.number, low, linear)
+
+
+@lowers("stac", "clac")
+def set_access(b: Builder) -> None:
+    """SDM 2B, STAC: not at CPL 0, #UD. With SMAP, RFLAGS.AC lets the kernel touch user pages."""
+    if b.cpl:
+        b.fault(UD)
+    else:
+        b.set_flags(b.const(F.AC if b.form.mnemonic == "stac" else 0), b.const(F.AC))
 
 
 @lowers("swapgs")
