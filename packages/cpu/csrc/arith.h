@@ -73,6 +73,15 @@ static inline uint64_t RZ_CLZ(uint64_t x)
 }
 #endif
 
+/* CRC-32C (polynomial 11EDC6F41h, bits reversed) of `bits` bits of data, onto crc (SDM 2A, CRC32). */
+static inline uint64_t RZ_CRC32C(uint64_t crc, uint64_t data, unsigned bits)
+{
+    crc = (crc & 0xFFFFFFFF) ^ data;
+    while (bits--)
+        crc = crc >> 1 ^ (crc & 1 ? 0x82F63B78 : 0);
+    return crc;
+}
+
 /* The low bits of x to the places where mask has ones, and back (SDM 2B, PDEP and PEXT). */
 static inline uint64_t RZ_PDEP(uint64_t x, uint64_t mask)
 {

@@ -122,7 +122,7 @@ DELIBERATE: tuple[Deliberate, ...] = (
     Deliberate("/6 of the shifts is called shl like /4", _pairs("shl/sal")),
     Deliberate(
         "hints of later processors are NOPs, or the hints that they replaced (SDM 2D table A-3)",
-        _pairs("nop/reservednop", "nop/cldemote", "nop/prefetchit0", "nop/prefetchit1", "nop/rdsspd", "nop/rdsspq",
+        _pairs("nop/reservednop", "nop/prefetchit0", "nop/prefetchit1",
                "prefetchw/prefetchwt1"),
     ),
     Deliberate(

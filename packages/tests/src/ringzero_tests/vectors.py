@@ -54,7 +54,7 @@ def _agreed(form: Form, case: Case | None) -> Case | None:
     whole = bool(record) and record[0][0] == form.number
     if whole and vendors_differ(form, record[0], case.bits):
         return None
-    if not whole and form.mnemonic == "ud1":
+    if not whole and form.mnemonic in ("ud0", "ud1"):
         return None  # AMD raises #UD before it fetches the ModRM byte
     return case
 

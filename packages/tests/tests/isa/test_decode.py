@@ -121,7 +121,7 @@ REFUSED = (
     (64, "f0 01 c0", R.INVALID, 3),  # add takes one, not with a register
     (64, "f0 90", R.INVALID, 2),
     (64, "06", R.INVALID, 1),  # push es went away
-    (64, "0f ff", R.INVALID, 2),
+    (64, "0f 0a", R.INVALID, 2),
     (64, "ff f8", R.INVALID, 2),  # FF /7
     (64, "8e c8", R.INVALID, 2),  # mov cs, ax
     (64, "8c f0", R.INVALID, 2),  # no seventh segment register

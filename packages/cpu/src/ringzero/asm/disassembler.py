@@ -140,6 +140,7 @@ def _memory_keyword(memory: Mem, form: Form, operands: tuple[Operand, ...]) -> s
     for kind, other in zip(form.kinds, operands, strict=True):
         if (
             isinstance(other, Reg)
+            and form.mnemonic != "crc32"  # whose source may have any size beside this register
             and kind.name not in ("cl", "dx")
             and kind.size in widths
             and other.size == memory.size

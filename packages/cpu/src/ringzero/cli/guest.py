@@ -64,6 +64,13 @@ def guest_options(command: Command) -> Command:
             "--trace-format", type=click.Choice(["text", "json"]), default="text", show_default=True
         ),
         click.option("--timer-period", type=COUNT, metavar="N", help="Steps between two timer ticks."),
+        click.option(
+            "--rng-seed",
+            type=click.IntRange(0, (1 << 64) - 1),
+            metavar="N",
+            default=0,
+            help="What the numbers of RDRAND and RDSEED follow from; 0 unless said.",
+        ),
         click.option("--phase", type=click.IntRange(min=0), metavar="N", help="Steps before the first tick."),
         click.option("--max-steps", type=COUNT, metavar="N", help="Give up at this step."),
     )
@@ -85,6 +92,7 @@ class Options:
     trace_format: str = "text"
     timer_period: int | None = None
     phase: int | None = None
+    rng_seed: int = 0
     max_steps: int | None = None
 
     @property
@@ -127,6 +135,7 @@ def make_machine(image: Image, options: Options, **settings: Any) -> Machine:
         cpu=options.cpu,
         timer_period=options.timer_period,
         timer_phase=options.phase,
+        rng_seed=options.rng_seed,
         **settings,
     )
 

@@ -79,7 +79,8 @@ class Exit:
 class Cpu:
     """One processor on `memory`.
 
-    `engine`: "native", "python", or "auto" for native where it is built. `model`: see `model.parse_model`.
+    `engine`: "native", "python", or "auto" for native where it is built. `model`: see `model.parse_model`. `rng_seed`:
+    where the stream of RDRAND and RDSEED begins, 64 bits.
     """
 
     def __init__(
@@ -91,11 +92,13 @@ class Cpu:
         *,
         engine: str = "auto",
         model: str | Model = DEFAULT,
+        rng_seed: int = 0,
     ) -> None:
         self.memory, self.bus, self.clock, self.interrupts = memory, bus, clock, interrupts
         self.model = parse_model(model)
         self.cr4_bits = cr4_bits(self.model.features)
         self.efer_bits = efer_bits(self.model.features)
+        self.rng_seed = rng_seed
         self.state = State()
         self.words = self.state.words
         self.msrs = array("Q", msrs.INITIAL)  # those that no slot holds, as in `msrs.STORED`
@@ -132,6 +135,7 @@ class Cpu:
         self.words[SLOT["pat"]] = 0x0007_0406_0007_0406
         self.words[SHADOW] = M64
         self.msrs[:] = array("Q", msrs.INITIAL)
+        self.words[SLOT["rng"]] = self.rng_seed & M64
         for table in ("gdtr", "idtr"):
             self.words[SLOT[f"{table}_limit"]] = 0xFFFF
         self.context_changed()

@@ -78,6 +78,13 @@ def _pext(x: int, mask: int) -> int:
     return result
 
 
+def _crc32c(crc: int, data: int, bits: int) -> int:
+    crc = crc & 0xFFFF_FFFF ^ data
+    for _ in range(bits):
+        crc = crc >> 1 ^ (0x82F6_3B78 if crc & 1 else 0)
+    return crc
+
+
 def _environment(engine: PythonEngine) -> dict[str, Any]:
     """The names that printed effects call."""
 
@@ -98,7 +105,7 @@ def _environment(engine: PythonEngine) -> dict[str, Any]:
         "MULHU": lambda x, y: x * y >> 64, "UDIV": lambda h, l, v: (h << 64 | l) // v,  # noqa: E741
         "BSWAP64": lambda x: int.from_bytes(x.to_bytes(8, "little"), "big"),
         "CTZ": lambda x: (x & -x).bit_length() - 1 if x else 64, "CLZ": lambda x: 64 - x.bit_length(),
-        "POPCNT": lambda x: x.bit_count(), "PDEP": _pdep, "PEXT": _pext,
+        "POPCNT": lambda x: x.bit_count(), "PDEP": _pdep, "PEXT": _pext, "CRC32C": _crc32c,
     }  # fmt: skip
     for width in (8, 16, 32, 64):
         names[f"SDIV{width}"], names[f"SDIV_FAULTS{width}"] = _sdiv(width)

@@ -41,6 +41,7 @@ ARCHITECTURAL = (
     *("efer", "star", "lstar", "cstar", "sfmask", "kernel_gs_base", "tsc_aux", "tsc_offset"),
     *("sysenter_cs", "sysenter_esp", "sysenter_eip", "pat", "apic_base"),
     *("cpl", "halted", "nmi_blocked", "nmi_pending"),
+    "rng",  # where the stream of RDRAND and RDSEED stands
     "shadow",  # the step at whose boundary no interrupt is taken (STI, MOV SS); see `Cpu`
 )
 

@@ -14,7 +14,7 @@ from ringzero.cpu import msrs, realmode, segments
 from ringzero.cpu.cpuid import cpuid as cpuid_leaf
 from ringzero.cpu.exits import PHYSICAL_BITS
 from ringzero.cpu.faults import GuestFault
-from ringzero.cpu.mmu import PDPTE, load_pdptes
+from ringzero.cpu.mmu import PDPTE, is_canonical, load_pdptes
 from ringzero.cpu.state import SLOT
 from ringzero.isa import rflags as F
 from ringzero.isa.control import (

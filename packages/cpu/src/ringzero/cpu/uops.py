@@ -232,8 +232,12 @@ uop("clz", "D = CLZ(A)")  # of zero: 64
 uop("popcnt", "D = POPCNT(A)")
 uop("pdep", "D = PDEP(A, B)")
 uop("pext", "D = PEXT(A, B)")
-uop("lowbits", "D = A & (SHL(1, B) - 1)")  # counts above 63 leave all of A
-uop("shrfar", "D = SHR(A, B)")  # and here nothing
+uop("lowbits", "D = A & (SHL(1, B & 255) - 1)")  # counts above 63 leave all of A
+uop("shrfar", "D = SHR(A, B & 255)")  # and here nothing
+uop("crc", "D = CRC32C(A, B & MASK, W)", WIDTHS)
+#: The next number of the machine's stream: SplitMix64, whose state is a counter.
+uop("random", "z = state.rng + 0x9e3779b97f4a7c15\nstate.rng = z\nz = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9\n"
+    "z = (z ^ (z >> 27)) * 0x94d049bb133111eb\nD = z ^ (z >> 31)")  # fmt: skip
 #: ZF alone as A says, the others cleared: what BSF, POPCNT and their like define.
 uop("flagz", "RES = A\nAUX = (A >> 63) | (PARITY(A) << 8)", flags="w", quiet="")
 #: CF alone as A says (0 or 1), the others kept.

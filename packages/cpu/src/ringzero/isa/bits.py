@@ -28,6 +28,12 @@ form("tzcnt", "F3 0F BC /r", "r, rm", flags="zc", undefined="osap", feature="bmi
 form("lzcnt", "F3 0F BD /r", "r, rm", flags="zc", undefined="osap", feature="abm")
 form("popcnt", "F3 0F B8 /r", "r, rm", flags="oszapc", feature="popcnt")
 
+_CRC: Columns = {"feature": "sse4.2"}
+form("crc32", "F2 0F 38 F0 /r", "r, rm8", size="y", **_CRC)
+form("crc32", "o16 F2 0F 38 F1 /r", "r32, rm16", **_CRC)
+form("crc32", "o32 F2 0F 38 F1 /r", "r32, rm32", **_CRC)
+form("crc32", "o64 F2 0F 38 F1 /r", "r64, rm64", modes="64", **_CRC)
+
 
 @lowers("bt", "bts", "btr", "btc")
 def bit_test(b: Builder, dst: Operand, offset: Operand) -> None:
@@ -71,6 +77,14 @@ def count_zeros(b: Builder, dst: Reg, src: Reg | Mem) -> None:
     b.emit("flagz", a=count)
     b.emit("setc", a=b.equal(value, b.const(0)))
     b.write(dst, count)
+
+
+@lowers("crc32")
+def crc32(b: Builder, dst: Reg, src: Reg | Mem) -> None:
+    """CRC-32C; the upper half of a 64-bit destination becomes 0 (SDM 2A, CRC32)."""
+    crc = b.temp()
+    b.emit(f"crc{8 * src.size}", crc, dst.number, b.slot(b.read(src)))
+    b.write(dst, crc)
 
 
 @lowers("popcnt")

@@ -117,6 +117,8 @@ def _dimensions(form: Form) -> Iterator[int]:
     """What a row looks at beyond its opcode."""
     if form.mandatory is not None or form.no_prefix:
         yield from (REP_PREFIX, OPSIZE_BIT)
+    if form.no_repeat:
+        yield REP_PREFIX
     if form.digit is not None or form.mod3 or form.memory_only or {"sreg", "creg"} & set(form.operands):
         yield MOD_REG
     if form.fixed_modrm is not None:
@@ -136,7 +138,7 @@ def _dimensions(form: Form) -> Iterator[int]:
 def _prefixes_fit(form: Form, mode: int, at: Choice) -> bool:
     rep, opsize = at.get(REP_PREFIX, 0), at.get(OPSIZE_BIT, 0)
     present = {1: 0xF3, 2: 0xF2}.get(rep) or (0x66 if opsize else None)
-    if form.no_prefix and (rep or opsize):
+    if (form.no_prefix and (rep or opsize)) or (form.no_repeat and rep):
         return False
     if form.mandatory is not None and present != form.mandatory:
         return False
@@ -164,7 +166,8 @@ def _modrm_fits(form: Form, at: Choice) -> bool:
 
 def _demands(form: Form) -> int:
     """How much a row demands of the prefixes: more wins."""
-    demands = (form.mandatory, form.rex_w, form.rex_b, form.need_opsize, form.need_addrsize)
+    prefix = form.mandatory if form.mandatory is not None else form.no_prefix or None
+    demands = (prefix, form.rex_w, form.rex_b, form.need_opsize, form.need_addrsize)
     return sum(demand is not None for demand in demands)
 
 

@@ -40,6 +40,11 @@ for _opcode in range(0x19, 0x1F):
 for _digit in range(1, 8):
     form("nop", f"0F 1F /{_digit}", "rm", decode_only=True)
 
+form("cldemote", "NP 0F 1C /0", "m8")
+form("rdsspd", "F3 REX.W0 0F 1E /1", "rr32", note="without shadow stacks it does nothing")
+form("rdsspq", "F3 REX.W 0F 1E /1", "rr64", modes="64", note="without shadow stacks it does nothing")
+
+form("serialize", "NP 0F 01 E8", feature="serialize")
 form("lfence", "NP 0F AE /5 mod=3")
 form("mfence", "NP 0F AE /6 mod=3")
 form("sfence", "NP 0F AE /7 mod=3")
@@ -90,11 +95,12 @@ def lahf(b: Builder) -> None:
     b.write(Reg(RAX, 1, high=True), b.bits(b.flags(), b.const(F.LOW | F.FIXED)))
 
 
-@lowers("nop", "pause", "prefetchnta", "prefetcht0", "prefetcht1", "prefetcht2", "prefetch", "prefetchw")
+@lowers("nop", "pause", "prefetchnta", "prefetcht0", "prefetcht1", "prefetcht2", "prefetch", "prefetchw",
+        "cldemote", "rdsspd", "rdsspq")  # fmt: skip
 def nop(b: Builder, *_: Operand) -> None:
     """Nothing: hints touch no memory and cannot fault."""
 
 
-@lowers("lfence", "mfence", "sfence")
+@lowers("lfence", "mfence", "sfence", "serialize")
 def fence(b: Builder) -> None:
     """One processor whose steps are whole: order is always kept."""

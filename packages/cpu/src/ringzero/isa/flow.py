@@ -50,6 +50,7 @@ form("iretd", "o32 CF", flags="oszapcditnvr", aliases="iret")
 form("iretq", "o64 CF", modes="64", flags="oszapcditnr")
 
 form("ud2", "0F 0B", note="is #UD, and decodes so that listings show it")
+form("ud0", "0F FF /r", "r, rm", note="is #UD")
 form("ud1", "0F B9 /r", "r, rm", note="is #UD")
 form("hlt", "F4", cpl=0)
 form("endbr64", "F3 0F 1E FA")
@@ -146,7 +147,7 @@ def iretq(b: Builder) -> None:
     privilege.iretq(b)
 
 
-@lowers("ud1")
+@lowers("ud0", "ud1")
 def ud1(b: Builder, *_: Operand) -> None:
     b.fault(UD)
 

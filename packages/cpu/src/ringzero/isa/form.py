@@ -6,6 +6,7 @@ sizes. Its tokens, in order:
 
     o16 o32 o64    the row is only for this operand size     a16 a32 a64    ... for this address size
     NP             neither 66, F3 nor F2 may stand before    66 F3 F2       mandatory prefix
+    NFx            neither F3 nor F2 may stand before; 66 is the operand size
     REX.W  REX.W0  REX.W must be 1, 0                        REX.B0         REX.B must be 0
     0F, 0F 38, 0F 3A   opcode map                            xx             opcode, xx+r: register in its low three bits
     /r  /0../7     ModRM with a register or a digit          xx             a fixed ModRM byte (0F 01 F8)
@@ -47,7 +48,7 @@ class Form:
     low three bits 0 when `plus_r`; `modrm` whether a ModRM byte follows; `digit` what its reg field must be, or None;
     `fixed_modrm` the whole byte, or None (never together with digit); `mod3` mod must be 3; `memory_only` mod must not
     be 3; `mod_ignored` mod is not looked at (mov to and from control registers: encode 3);
-    `mandatory` None, 0x66, 0xF3 or 0xF2; `no_prefix` NP; `rex_w` None, 0, 1; `rex_b` None or 0;
+    `mandatory` None, 0x66, 0xF3 or 0xF2; `no_prefix` NP; `no_repeat` NFx; `rex_w` None, 0, 1; `rex_b` None or 0;
     `need_opsize`, `need_addrsize` None or bytes that the effective size must have (o16.. a64);
     `immediates` tokens behind ModRM and displacement, in order.
 
@@ -88,6 +89,7 @@ class Form:
     mod_ignored: bool
     mandatory: int | None
     no_prefix: bool
+    no_repeat: bool
     rex_w: int | None
     rex_b: int | None
     need_opsize: int | None
@@ -139,6 +141,7 @@ _NEEDS = {
     "o16": ("need_opsize", 2), "o32": ("need_opsize", 4), "o64": ("need_opsize", 8),
     "a16": ("need_addrsize", 2), "a32": ("need_addrsize", 4), "a64": ("need_addrsize", 8),
     "REX.W": ("rex_w", 1), "REX.W0": ("rex_w", 0), "REX.B0": ("rex_b", 0), "NP": ("no_prefix", True),
+    "NFx": ("no_repeat", True),
     "66": ("mandatory", 0x66), "F3": ("mandatory", 0xF3), "F2": ("mandatory", 0xF2), "mod=3": ("mod3", True),
 }  # fmt: skip
 _BYTE = re.compile(r"[0-9A-F]{2}(\+r)?")
@@ -181,8 +184,8 @@ def parse_encoding(encoding: str) -> dict[str, Any]:
     """Fields of Form that an encoding's text gives; ValueError on a word that the notation does not know."""
     tokens = encoding.split()
     fields: dict[str, Any] = {
-        "vex": False, "digit": None, "mandatory": None, "no_prefix": False, "rex_w": None, "rex_b": None,
-        "mod3": False, "need_opsize": None, "need_addrsize": None,
+        "vex": False, "digit": None, "mandatory": None, "no_prefix": False, "no_repeat": False,
+        "rex_w": None, "rex_b": None, "mod3": False, "need_opsize": None, "need_addrsize": None,
     }  # fmt: skip
     vex = _vex_prefix(tokens.pop(0)) if tokens[0].startswith("VEX") else {}
     while not vex and tokens and tokens[0] in _NEEDS and len(tokens) > 1:

@@ -46,6 +46,7 @@ def _kinds() -> dict[str, Kind]:
     memories = (("8", 1), ("16", 2), ("32", 4), ("64", 8), ("128", 16), ("", -1), ("_far", -1))
     for suffix, size in memories:
         kinds.append(Kind("m" + suffix, "rm", "mem", size, size))
+    kinds.append(Kind("mem", "rm", "mem", OPERAND_SIZE, OPERAND_SIZE))
     # A register of the operand size, but only 16 bits of memory: mov from sreg, sldt, str, smsw.
     kinds.append(Kind("r_m16", "rm", "gpr/mem", OPERAND_SIZE, 2))
     kinds += [Kind("imm8", "imm", "imm", 1), Kind("imm16", "imm", "imm", 2)]

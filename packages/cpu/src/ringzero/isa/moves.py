@@ -32,6 +32,10 @@ form("movsx", "0F BF /r", "r, rm16")
 form("movsxd", "63 /r", "r, rm32", modes="64")
 form("movsxd", "o16 63 /r", "r, rm16", modes="64", note="AMD reads 32 bits")
 
+form("movbe", "NFx 0F 38 F0 /r", "r, mem", feature="movbe")
+form("movbe", "NFx 0F 38 F1 /r", "mem, r", feature="movbe")
+form("movnti", "NP 0F C3 /r", "mem, r", size="y", note="SSE2's, and always there")
+
 form("xchg", "86 /r", "rm8, r8", lock=True)
 form("xchg", "87 /r", "rm, r", lock=True)
 form("xchg", "90+r", "o, acc")
@@ -105,6 +109,22 @@ def lea(b: Builder, dst: Reg, src: Mem) -> None:
 def bswap(b: Builder, dst: Reg) -> None:
     # 16 bits: undefined by the manual; 0 is what processors give.
     b.write(dst, b.unary("bswap", dst.number) if dst.size > 2 else b.const(0))
+
+
+@lowers("movbe")
+def movbe(b: Builder, dst: Reg | Mem, src: Reg | Mem) -> None:
+    value = b.read(src)
+    if b.size == 2:
+        low, high = b.cut(value, 1), b.field(value, 8, 8)
+        b.write(dst, b.either(b.left(low, b.const(8)), high))
+    else:
+        b.write(dst, b.unary("bswap", value))
+
+
+@lowers("movnti")
+def movnti(b: Builder, dst: Mem, src: Reg) -> None:
+    """A hint to caches that nobody can see."""
+    b.write(dst, b.read(src))
 
 
 @lowers("xlatb")

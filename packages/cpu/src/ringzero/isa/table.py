@@ -7,6 +7,7 @@ from ringzero.isa import (  # noqa: F401
     atomic,
     bits,
     bmi,
+    entropy,
     extras,
     fastcalls,
     flagops,

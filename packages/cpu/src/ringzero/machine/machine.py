@@ -65,7 +65,8 @@ class Machine(Core):
     cpu: a processor in QEMU's notation ("max", "ringzero,-nx"); see `ringzero run --cpu help`.
     image: an Image, an ELF file's path or its bytes; `append` is its command line. timer_period and timer_phase: the
     timer's periodic ticks come every so many cycles, the first so many after the guest programs it (period 0: never).
-    hz: cycles per second of virtual time. serial_input: (step, bytes) pairs. rtc: the date at power-on. devices: in
+    hz: cycles per second of virtual time. serial_input: (step, bytes) pairs. rtc: the date at power-on. rng_seed:
+    64 bits that the numbers of RDRAND and RDSEED follow from. devices: in
     QEMU's `-device` notation. Raises UsageError and ImageError, each one line.
     """
 
@@ -83,6 +84,7 @@ class Machine(Core):
         serial_input: Iterable[tuple[int, bytes]] = (),
         serial_ports: int = 1,
         rtc: str = DEFAULT_DATE,
+        rng_seed: int = 0,
         devices: Iterable[str] = ("isa-debug-exit,iobase=0xf4,iosize=4",),
     ) -> None:
         ram, clock, bus = Memory(memory), Clock(hz), Bus()
@@ -96,7 +98,8 @@ class Machine(Core):
             serial_ports=serial_ports,
             devices=devices,
         )
-        super().__init__(ram, clock, bus, platform, Cpu(ram, bus, clock, platform, engine=engine, model=cpu))
+        processor = Cpu(ram, bus, clock, platform, engine=engine, model=cpu, rng_seed=rng_seed)
+        super().__init__(ram, clock, bus, platform, processor)
         self.image: Image | None = None
         self.entry: EntryState | None = None
         self._pages = PageStore(self.memory)
