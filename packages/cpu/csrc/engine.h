@@ -59,10 +59,10 @@ typedef struct {
     rz_patch target_patch;
 } rz_learned;
 
-/* Where a block of code lies and how it is read; then what was made of it (instructions, bytes, µops, taken branch), or
- * the instruction that must be learned first. */
+/* Where a block of code lies and how it is read, and the first probe in its way (or ~0); then what was made of it
+ * (instructions, bytes, µops, taken branch), or the instruction that must be learned first. */
 typedef struct {
-    uint64_t linear, physical, mode, ip_mask;
+    uint64_t linear, physical, mode, ip_mask, probe;
     int code_bits;
     uint64_t n, length, count, target;
     rz_insn unknown;

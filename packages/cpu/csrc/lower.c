@@ -219,6 +219,8 @@ static int append(rz_engine *e, const rz_place *at, draft *d, const rz_insn *ins
     uint64_t rip = at->linear + d->offsets[d->n], next = (rip + insn->length) & at->ip_mask, words[2];
     const template *t;
     shape *s;
+    if (rip >= at->probe) /* the block ends before it; Python sees to it, and to what lies behind one that was missed */
+        return d->n && rip == at->probe ? BLOCK_ENDS : RZ_LOWER_IN_PYTHON;
     if (insn->form == RZ_INVALID_FORM)
         return d->n ? BLOCK_ENDS : RZ_LOWER_IN_PYTHON;
     words_of(insn, words);

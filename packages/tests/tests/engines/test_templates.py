@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import pytest
@@ -29,11 +29,14 @@ MODES = {
 ADDRESS = 0x10_0000
 
 
-def compare(code: bytes, mode: int, address: int = ADDRESS, linear: int = ADDRESS) -> tuple[int, int]:
+def compare(
+    code: bytes, mode: int, address: int = ADDRESS, linear: int = ADDRESS, probes: Iterable[int] = ()
+) -> tuple[int, int]:
     """Every block of `code`, both ways: how many instructions were made from templates, and how many in all."""
     machine = Machine.flat(code, address=address, engine="native", memory="32M")
     engine: Any = machine.cpu._engine
     lowerer = machine.cpu._lowerer
+    machine.cpu.probes.update(probes)
     at = made = total = 0
 
     def fetch(wanted: int) -> int:
@@ -77,6 +80,15 @@ def test_bytes_at_random(mode: int, linear: int) -> None:
     code = random.Random(mode).randbytes(20_000)
     made, total = compare(code, mode, linear=linear)
     assert made > total * 0.2
+
+
+def test_probes_in_the_way() -> None:
+    """At instructions' first bytes and amid them: blocks end where they do in Python."""
+    draws = random.Random(1)
+    code = text()[:20_000] or draws.randbytes(20_000)
+    probes = {ADDRESS + draws.randrange(len(code)) for _ in range(400)}
+    made, total = compare(code, KERNEL, probes=probes)
+    assert made > total * 0.3
 
 
 def test_numbers_that_a_lowering_looks_at() -> None:

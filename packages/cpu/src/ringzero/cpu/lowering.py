@@ -21,6 +21,7 @@ from ringzero.isa.privilege import refuse
 LIMIT = 64  # instructions in a block at most
 CHUNK = 6  # instructions decoded at a time
 PAGE = 4096
+NO_PROBE = (1 << 64) - 1
 Fetch = Callable[[int], int]
 Decode = Callable[..., list[R.RecordTuple]]
 
@@ -72,9 +73,9 @@ class Lowerer:
             builder.next()
         return Block(rip, physical, second, mode, len(offsets) - 1, builder.uops, offsets, builder.target)
 
-    def probed(self, linear: int) -> bool:
-        """Whether a probe may lie in a block that begins at `linear`."""
-        return any(0 <= probe - linear < LIMIT * R.MAX_LENGTH for probe in self.probes)
+    def next_probe(self, linear: int) -> int:
+        """The first probe at `linear` or behind it; all ones where there is none."""
+        return min((probe for probe in self.probes if probe >= linear), default=NO_PROBE)
 
     def _bytes(self, rip: int, physical: int, mode: int, fetch: Fetch, code_limit: int) -> tuple[bytes, int]:
         """Code up to the page's end; if its first instruction goes on, with what follows on the second page.

@@ -132,7 +132,8 @@ class NativeEngine:
         if mode != self._place_mode:
             self._place_mode = place.mode = mode
             place.ip_mask, place.code_bits = M.ip_mask(mode), M.code_bits(mode)
-        found = _IN_PYTHON if lowerer.probes and lowerer.probed(linear) else self._lower(self._engine, place)
+        place.probe = lowerer.next_probe(linear)
+        found = self._lower(self._engine, place)
         while found == _UNKNOWN:
             self._learn(lowerer, mode)
             found = self._lower(self._engine, place)
