@@ -1,15 +1,14 @@
 """Reading ELF files that may lie.
 
-Header, program headers and notes are few and decide what is loaded: they are read here, every number checked against
-the file before it is used. Symbol tables and DWARF are many and only describe: pyelftools reads them, and whatever
-it raises over a damaged file becomes `Damaged`.
+Headers, notes and symbols are read here, every number checked against the file before it is used. DWARF is read by
+pyelftools, which takes its time to import, and whatever it raises over a damaged file becomes `Damaged`.
 """
 
 from __future__ import annotations
 
 import io
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple, TypeVar
 
 T = TypeVar("T")
@@ -21,6 +20,10 @@ MAX_PROGRAMS = 1024
 MAX_NOTES = 4096
 MAX_SYMBOLS = 1 << 20
 MAX_LINES = 1 << 22
+
+
+SHT_SYMTAB, SHN_LORESERVE = 2, 0xFF00
+PLACES = (0, 1, 2)  # STT_NOTYPE, STT_OBJECT, STT_FUNC
 
 
 class Damaged(Exception):
@@ -48,6 +51,16 @@ class Program(NamedTuple):
     filesz: int
     memsz: int
     align: int
+
+
+class _Section(NamedTuple):
+    """What is read of a section header."""
+
+    kind: int
+    offset: int
+    size: int
+    link: int
+    each: int
 
 
 def read_header(data: bytes) -> Header:
@@ -152,23 +165,48 @@ def _guarded(what: str, read: Callable[[Any], T], data: bytes) -> T:
 
 def read_symbols(data: bytes) -> list[tuple[str, int, int]]:
     """(name, address, size) of the symbols that stand for places, in the order of the file."""
-    return _guarded("the symbols", _symbols, data)
-
-
-def _symbols(elf: Any) -> list[tuple[str, int, int]]:
+    sections = _sections(data)
     rows: list[tuple[str, int, int]] = []
-    for section in elf.iter_sections():
-        if section["sh_type"] != "SHT_SYMTAB":
-            continue
-        if section["sh_offset"] + section["sh_size"] > elf.stream.getbuffer().nbytes:
-            raise Damaged("truncated: the symbol table reaches beyond the end of the file")
-        if section["sh_entsize"] == 0 or section["sh_size"] // section["sh_entsize"] > MAX_SYMBOLS:
-            raise Damaged(f"the symbol table has no plausible size; at most {MAX_SYMBOLS} symbols are read")
-        for symbol in section.iter_symbols():
-            kind, home = symbol["st_info"]["type"], symbol["st_shndx"]
-            if symbol.name and kind in ("STT_NOTYPE", "STT_OBJECT", "STT_FUNC") and isinstance(home, int):
-                rows.append((symbol.name, symbol["st_value"], symbol["st_size"]))
+    for section in sections:
+        if section.kind == SHT_SYMTAB:
+            rows += _symbols(data, section, sections)
     return rows
+
+
+def _sections(data: bytes) -> list[_Section]:
+    wide = data[4] == 2
+    shape = struct.Struct("<IIQQQQIIQQ" if wide else "<IIIIIIIIII")
+    (start,) = struct.unpack_from("<Q" if wide else "<I", data, 40 if wide else 32)
+    size, count = struct.unpack_from("<HH", data, 58 if wide else 46)
+    if not start or not count:
+        return []
+    if size != shape.size or start + count * size > len(data):
+        raise Damaged("the section headers are damaged, or reach beyond the end of the file")
+    fields = shape.iter_unpack(data[start : start + count * size])
+    return [_Section(kind, at, length, link, each) for _, kind, _, _, at, length, link, _, _, each in fields]
+
+
+def _symbols(data: bytes, table: _Section, sections: list[_Section]) -> Iterator[tuple[str, int, int]]:
+    wide = data[4] == 2
+    shape = struct.Struct("<IBBHQQ" if wide else "<IIIBBH")
+    if table.offset + table.size > len(data):
+        raise Damaged("truncated: the symbol table reaches beyond the end of the file")
+    if table.each != shape.size or table.size // shape.size > MAX_SYMBOLS:
+        raise Damaged(f"the symbol table has no plausible size; at most {MAX_SYMBOLS} symbols are read")
+    if table.link >= len(sections):
+        raise Damaged("the symbols are damaged: their names are in no section")
+    names = sections[table.link]
+    strings = data[names.offset : names.offset + names.size] + b"\0"
+    for symbol in shape.iter_unpack(
+        data[table.offset : table.offset + table.size // shape.size * shape.size]
+    ):
+        if wide:
+            name, info, _, home, value, size = symbol
+        else:
+            name, value, size, info, _, home = symbol
+        text = strings[name : strings.find(b"\0", name)]
+        if text and info & 15 in PLACES and 0 < home < SHN_LORESERVE:
+            yield text.decode("utf-8", "replace"), value, size
 
 
 def read_lines(data: bytes) -> list[tuple[int, str | None, int]]:

@@ -1,8 +1,8 @@
 """An image: an ELF file as the machine sees it. Ours and other people's come in through the same door.
 
 Everything a boot protocol needs (segments, notes, entry) is read and checked at once, with nothing allocated by a
-number that the file only claims. Symbols and line numbers are read, through pyelftools, when somebody first asks:
-a boot that goes well never does. Whatever is wrong with a file is one ImageError, one line.
+number that the file only claims. Symbols, and line numbers through pyelftools, are read when somebody first asks.
+Whatever is wrong with a file is one ImageError, one line.
 """
 
 from __future__ import annotations
