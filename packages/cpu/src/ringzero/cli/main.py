@@ -17,6 +17,7 @@ from typing import Any
 import click
 
 from ringzero import __version__
+from ringzero.cli import extensions
 from ringzero.errors import RingzeroError
 
 FAILED = 1
@@ -24,30 +25,23 @@ USAGE = 2
 INTERNAL = 70
 INTERRUPTED = 130
 
-#: Our own commands and where they live; other packages add theirs through the entry-point group below.
+#: Our own commands and where they live; other packages add theirs through an entry-point group (`extensions`).
 COMMANDS = {
     "run": "ringzero.cli.run:run",
     "asm": "ringzero.cli.asm:asm",
     "disasm": "ringzero.cli.disasm:disasm",
     "info": "ringzero.cli.info:info",
 }
-GROUP = "ringzero.commands"
 
 
 class Commands(click.Group):
     """The commands of this package and of others, each imported when it is named."""
 
-    def _found(self) -> dict[str, str]:
-        from importlib.metadata import entry_points
-
-        found = {entry.name: entry.value for entry in entry_points(group=GROUP)}
-        return {**found, **COMMANDS}
-
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return sorted(self._found())
+        return sorted({**extensions.all_commands(), **COMMANDS})
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
-        place = COMMANDS.get(name) or self._found().get(name)
+        place = COMMANDS.get(name) or extensions.command(name)
         if place is None:
             return None
         module, _, attribute = place.partition(":")

@@ -5,9 +5,7 @@ Rule of this room: nothing here decides anything. It is told what happened (`mac
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any, TextIO
-from xml.etree import ElementTree
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -158,11 +156,15 @@ def as_object(outcome: Outcome) -> dict[str, Any]:
 
 
 def as_json(outcome: Outcome) -> str:
+    import json
+
     return json.dumps(as_object(outcome), indent=2, ensure_ascii=False) + "\n"
 
 
 def as_junit(outcome: Outcome, suite: str) -> str:
     """A case a stage; seconds are virtual. What was not reached failed if it is the first, and was skipped if not."""
+    from xml.etree import ElementTree
+
     root = ElementTree.Element("testsuites")
     cases = ElementTree.SubElement(root, "testsuite", name=suite)
     counts = {"tests": len(outcome.stages), "failures": 0, "skipped": 0, "errors": 0}

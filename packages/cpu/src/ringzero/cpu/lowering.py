@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterator, Set
 
 from ringzero.cpu import mode as M
@@ -41,6 +42,8 @@ class Lowerer:
         features: frozenset[str] = frozenset(FEATURES),
     ) -> None:
         self.memory, self.systems, self.probes, self.decode = memory, systems, probes, decode
+        self._known_probes: Set[int] = frozenset()
+        self._sorted_probes = [NO_PROBE]
         self._rows = {bits: rows_with(features, bits) for bits in (16, 32, 64)}
 
     def block(
@@ -75,7 +78,10 @@ class Lowerer:
 
     def next_probe(self, linear: int) -> int:
         """The first probe at `linear` or behind it; all ones where there is none."""
-        return min((probe for probe in self.probes if probe >= linear), default=NO_PROBE)
+        if self._known_probes != self.probes:
+            self._known_probes = frozenset(self.probes)
+            self._sorted_probes = [*sorted(self.probes), NO_PROBE]
+        return self._sorted_probes[bisect_left(self._sorted_probes, linear)]
 
     def _bytes(self, rip: int, physical: int, mode: int, fetch: Fetch, code_limit: int) -> tuple[bytes, int]:
         """Code up to the page's end; if its first instruction goes on, with what follows on the second page.

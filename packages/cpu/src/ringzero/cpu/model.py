@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
 from typing import Any
 
 from ringzero.errors import UsageError
@@ -143,6 +142,8 @@ def _named(model: Model, key: str, value: str, text: str) -> Model:
 
 def _near(name: str, names: Iterable[str]) -> str:
     """What may have been meant, and where the list is."""
+    from difflib import get_close_matches
+
     close = get_close_matches(name, list(names), n=3, cutoff=0.5)
     meant = f"; near it: {', '.join(close)}" if close else ""
     return f"{meant}; see --cpu help"
