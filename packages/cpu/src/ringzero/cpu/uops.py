@@ -24,7 +24,7 @@ A µop is packed into 16 bytes, `<HBBBBHq`: op, d, a, b, scale, index of its ins
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 PACKED = struct.Struct("<HBBBBHq")
 STACK = 0x80  # in `scale` of a memory µop: the access goes through SS, so it faults with #SS
@@ -65,8 +65,7 @@ ENDINGS = {
 WIDTHS = (8, 16, 32, 64)
 
 
-@dataclass(frozen=True)
-class Uop:
+class Uop(NamedTuple):
     """One µop. `flags` says what it does with the lazy flags: "" nothing, "w" writes all six, "r" reads, "rw" both."""
 
     name: str
@@ -81,6 +80,7 @@ class Uop:
     number: int = -1
 
 
+replace = Uop._replace  # a thousand are made on import: a tuple's replacement is ten times a dataclass's
 _list: list[Uop] = []
 
 
@@ -350,10 +350,11 @@ for _imm, _b in (("", "B"), ("i", "I")):
             uop(f"test{_imm}{_w}+j{_cc}", _AND.replace("B", _b) + f"BRANCH({_condition})",
                 flags="w", leaves=True, fused=(f"test{_imm}{_w}", f"j{_cc}"))  # fmt: skip
             _list[-1] = replace(_list[-1], width=_w)
+_made = {u.name: u for u in _list}
 for _name in ("inc", "dec", "add", "addi", "sub", "subi", "and", "andi"):
     for _cc in ("e", "ne", "s", "ns", "b", "ae", "l", "ge", "le", "g"):
         for _w in (32, 64):
-            _first = next(u for u in _list if u.name == f"{_name}{_w}")
+            _first = _made[f"{_name}{_w}"]
             _effect = _first.effect + f"\nBRANCH({CONDITIONS[_cc]})"
             _pair = (_first.name, f"j{_cc}")
             _list.append(
