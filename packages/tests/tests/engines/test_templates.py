@@ -24,6 +24,7 @@ MODES = {
     "long": KERNEL,
     "long, user, aligned": KERNEL | 3 | M.ALIGN,
     "flat 32": M.PROTECTED | M.BIG | M.STACK_BIG,
+    "a code segment with a base": M.PROTECTED | M.BIG | M.STACK_BIG | 0x3210_0000 << M.BASE_SHIFT,
     "compatibility, segments, user": M.PROTECTED | M.LMA | M.BIG | M.SEGMENTED | 3,
 }
 ADDRESS = 0x10_0000
@@ -40,7 +41,7 @@ def compare(
     at = made = total = 0
 
     def fetch(wanted: int) -> int:
-        return address + (wanted - linear & M.ip_mask(mode))
+        return address + (wanted - M.where(mode, linear) & M.ip_mask(mode))
 
     while at < len(code) - 16:
         block = lowerer.block(linear + at & M.ip_mask(mode), mode, fetch)
@@ -82,12 +83,13 @@ def test_bytes_at_random(mode: int, linear: int) -> None:
     assert made > total * 0.2
 
 
-def test_probes_in_the_way() -> None:
+@pytest.mark.parametrize("mode", MODES.values(), ids=MODES)
+def test_probes_in_the_way(mode: int) -> None:
     """At instructions' first bytes and amid them: blocks end where they do in Python."""
     draws = random.Random(1)
     code = text()[:20_000] or draws.randbytes(20_000)
-    probes = {ADDRESS + draws.randrange(len(code)) for _ in range(400)}
-    made, total = compare(code, KERNEL, probes=probes)
+    probes = {M.where(mode, ADDRESS) + draws.randrange(len(code)) for _ in range(400)}
+    made, total = compare(code, mode, probes=probes)
     assert made > total * 0.3
 
 

@@ -132,7 +132,7 @@ class NativeEngine:
         if mode != self._place_mode:
             self._place_mode = place.mode = mode
             place.ip_mask, place.code_bits = M.ip_mask(mode), M.code_bits(mode)
-        place.probe = lowerer.next_probe(linear)
+        place.probe = min(rip + lowerer.next_probe(linear) - linear, M64)
         found = self._lower(self._engine, place)
         while found == _UNKNOWN:
             self._learn(lowerer, mode)
