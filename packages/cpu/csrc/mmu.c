@@ -107,6 +107,21 @@ static int holds_code(const rz_engine *e, uint64_t physical, uint64_t length)
     return (e->page_flags[page] & RZ_CODE) && (e->granules[page] & bits);
 }
 
+/* Whether an enabled hardware breakpoint on data watches some byte of [linear, linear + size) (SDM 3B 17.2). */
+static int watched(const rz_engine *e, uint64_t linear, uint64_t size, int write)
+{
+    static const uint64_t masks[4] = {0, 1, 7, 3};
+    uint64_t control = e->state[RZ_SLOT_dr7];
+    for (int n = 0; n < 4 && control & 0xFF; n++) {
+        uint64_t kind = control >> (16 + 4 * n) & 3, mask = masks[control >> (18 + 4 * n) & 3];
+        uint64_t start = e->state[RZ_SLOT_dr0 + n] & ~mask;
+        if ((control >> 2 * n & 3) && (kind == 3 || (kind == 1 && write)) &&
+            (linear - start <= mask || start - linear < size))
+            return 1;
+    }
+    return 0;
+}
+
 enum { MAY_READ = 1, MAY_WRITE = 2, MAY_FETCH = 4 };
 
 /* Cache a translation. `may` holds what this privilege may do without anything left to check or to set. */
@@ -119,6 +134,8 @@ static void fill(rz_engine *e, uint64_t linear, uint64_t physical, int access, i
         return;
     if (!(e->state[RZ_SLOT_mode] & RZ_MODE_LONG) && linear > RZ_LOW32)
         return; /* code outside 64-bit mode must not find what lies beyond its 4 GiB */
+    if (watched(e, tag, RZ_PAGE, 1))
+        may &= MAY_FETCH; /* data there is looked at each time */
     entry->read = may & MAY_READ ? tag : RZ_NO_TAG;
     entry->fetch = may & MAY_FETCH ? tag : RZ_NO_TAG;
     entry->write = may & MAY_WRITE && !e->page_flags[page] ? tag : RZ_NO_TAG;
@@ -360,7 +377,7 @@ static int locate(rz_engine *e, uint64_t linear, unsigned size, int how, span *s
     for (int i = 0; how & RZ_HOW_WRITE && i < s->parts; i++)
         if (holds_code(e, s->physical[i], s->length[i]))
             return leave_at(e, RZ_LEAVE_CODE, s->physical[i], s->length[i]);
-    return 0;
+    return watched(e, at, size, how & RZ_HOW_WRITE) ? RZ_LEAVE_WATCH : 0;
 }
 
 /* A load that the loop's translation entry did not serve, with `how` WRITE also all that the store will check. */

@@ -91,6 +91,11 @@ class Bochs:
         answer: list[SystemOutcome] = self._ask(list(cases))
         return answer
 
+    def run_program(self, memory: bytes, state: dict[str, int]) -> bytes:
+        """Run what is in `memory` (2 MiB) to a HLT; the memory afterwards. Once in a child: it keeps decoded code."""
+        answer: list[bytes] = self._ask([(memory, state)])
+        return answer[0]
+
     def _ask(self, cases: list[Any]) -> Any:
         assert self._process.stdin
         assert self._process.stdout
@@ -134,7 +139,11 @@ class _Machine:
         if self.retired > INSTRUCTION_LIMIT:
             session.stop()
 
-    def answer(self, wanted: Case | SystemCase) -> Outcome | SystemOutcome:
+    def answer(
+        self, wanted: Case | SystemCase | tuple[bytes, dict[str, int]]
+    ) -> Outcome | SystemOutcome | bytes:
+        if isinstance(wanted, tuple):
+            return self._program(*wanted)
         if isinstance(wanted, SystemCase):
             self._run(wanted.case, wanted.state())
             return read_system_outcome(wanted, self._register, self._read)
@@ -142,6 +151,13 @@ class _Machine:
         if self.retired > INSTRUCTION_LIMIT:
             return Outcome(wanted.registers, 0, 0, (), Fault(HANG))
         return read_outcome(wanted, self._register, self._read)
+
+    def _program(self, memory: bytes, state: dict[str, int]) -> bytes:
+        for number, page in enumerate(self.pages):
+            page[:] = memory[number * PAGE : (number + 1) * PAGE]
+        self.session.cpu.set_state(self._state(state))
+        self.session.run([self.hook])
+        return b"".join(page[:] for page in self.pages)
 
     def _register(self, name: str) -> int:
         state = self.session.cpu.state

@@ -428,7 +428,7 @@ DEBUG = [
     C("tf and rep", "rep stosb\nnop", "", flags=TF | 2, ring=3, registers="mov edi, SCRATCH\nmov ecx, 3"),
     C("tf and last rep", "rep stosb\nnop", "", flags=TF | 2, ring=3, registers="mov edi, SCRATCH\nmov ecx, 1"),
     C("tf and pushf", "pushfq\nnop", "", flags=TF | 2, ring=3),
-    C("dr6 keeps", "nop", "", flags=TF | 2, setup="mov eax, 0xffff0ff5\nmov dr6, rax"),
+    C("dr6 tells anew", "nop", "", flags=TF | 2, setup="mov eax, 0xffff0ff5\nmov dr6, rax"),
 ]
 
 _PAGES = (

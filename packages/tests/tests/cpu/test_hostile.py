@@ -101,7 +101,7 @@ GUESTS = [
     ("cr4 of ones", "mov rax, -1\nmov cr4, rax", SHUTDOWN),
     ("efer of ones", "mov ecx, 0xc0000080\nmov eax, -1\nmov edx, eax\nwrmsr", SHUTDOWN),
     ("unknown msr", "mov ecx, 0xdeadbeef\nwrmsr", SHUTDOWN),
-    ("a hardware breakpoint", "mov eax, 0x401\nmov dr7, rax", UNSUPPORTED),
+    ("a hardware breakpoint", "mov eax, here\nmov dr0, rax\nmov eax, 0x401\nmov dr7, rax\nhere: nop", SHUTDOWN),
     ("interrupts without a handler", (
         "lidt [zero]\nmov al, 0x11\nout 0x20, al\nmov al, 0x20\nout 0x21, al\nmov al, 4\nout 0x21, al\n"
         "mov al, 1\nout 0x21, al\nmov al, 0xfe\nout 0x21, al\nmov al, 0x34\nout 0x43, al\nmov al, 16\n"

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING
 
+from ringzero.cpu import breakpoints, msrs, realmode, segments
 from ringzero.cpu import mode as M
-from ringzero.cpu import msrs, realmode, segments
 from ringzero.cpu.block import NO_PAGE, Block
 from ringzero.cpu.builder import Builder
 from ringzero.cpu.emitter import Systems
@@ -52,9 +52,11 @@ LEFT, END_STEP, ATTENTION, RESUME, SHADOW = (
     SLOT[n] for n in ("left", "end_step", "attention", "resume", "shadow")
 )
 NMI_PENDING, NMI_BLOCKED = SLOT["nmi_pending"], SLOT["nmi_blocked"]
-DR6_SINGLE_STEP = 1 << 14
-#: Traps and aborts: RF is not set in the pushed flags (SDM 3B 17.3.1.1).
+DR6, DR7, DEBUG_PENDING = SLOT["dr6"], SLOT["dr7"], SLOT["debug_pending"]
+#: Traps and aborts, and #DB in whatever role: RF is pushed as it is (SDM 3B 17.3.1.1).
 NOT_FAULTS = frozenset({DB, NMI, BP, OF, DOUBLE_FAULT})
+#: Nothing of the instruction has been done: it is run again, by itself.
+AGAIN = (Leave.CODE, Leave.MMIO, Leave.WATCH)
 
 
 class ExitReason(Enum):
@@ -105,9 +107,11 @@ class Cpu:
         self.registers = Registers(self.state, self.context_changed)
         self.systems = Systems(HANDLERS)
         self.probes: set[int] = set()
+        self._breakpoints: frozenset[int] = frozenset()  # where DR7 has enabled one for an instruction
+        self._stops: set[int] = set()  # both: where a block leaves before it runs
         self._engine, decode = make_engine(engine, self.state, memory)
         self.engine: str = self._engine.name
-        self._lowerer = Lowerer(memory, self.systems, self.probes, decode, self.model.features)
+        self._lowerer = Lowerer(memory, self.systems, self._stops, decode, self.model.features)
         self._walker = Walker(memory)
         self._interpreter: PythonEngine | None = None
         self._delivery = self._microprogram(privilege.deliver)
@@ -161,6 +165,7 @@ class Cpu:
         self.state.data[:] = data[:STATE_SIZE]
         self.msrs = array("Q", data[STATE_SIZE:])
         self._engine.flush_translations()
+        self._check_breakpoints()
 
     def hashed_state(self) -> bytes:
         """The architectural state in a canonical form: equal states, equal bytes."""
@@ -197,6 +202,21 @@ class Cpu:
         """`update_mode`, and translations may differ now."""
         self.update_mode()
         self._engine.flush_translations()
+        self._check_breakpoints()
+
+    def breakpoints_changed(self) -> None:
+        """DR0-DR3 or DR7 changed: another page's data may be watched now, another instruction waited for."""
+        self.words[RESUME] = 0
+        self._engine.flush_translations()
+        self._check_breakpoints()
+
+    def _check_breakpoints(self) -> None:
+        found = breakpoints.instructions(self.words) if self.words[DR7] & breakpoints.ENABLES else frozenset()
+        if found != self._breakpoints:
+            self._breakpoints = found
+            self._stops.clear()
+            self._stops.update(self.probes, found)
+            self._engine.flush_blocks()
 
     def time_stamp(self) -> int:
         """The time stamp counter: cycles of virtual time."""
@@ -219,11 +239,14 @@ class Cpu:
         """`run` returns PROBE before the instruction at this linear address."""
         if linear not in self.probes:
             self.probes.add(linear)
+            self._stops.add(linear)
             self._engine.flush_blocks()
 
     def remove_probe(self, linear: int) -> None:
         """Forget a probe. Its block goes when it is next come to: others need not be made again for it."""
         self.probes.discard(linear)
+        if linear not in self._breakpoints:
+            self._stops.discard(linear)
 
     def translate(self, linear: int) -> int | None:
         """Physical address of a linear one, or None; nothing changes."""
@@ -254,9 +277,15 @@ class Cpu:
             linear, size = linear + length & M64, size - length
         return pieces
 
+    def _note(self, linear: int, size: int, write: bool) -> None:
+        """Remember the breakpoint that waits for this access. A fault forgets it."""
+        if self.words[DR7] & breakpoints.ENABLES:
+            self.words[DEBUG_PENDING] |= breakpoints.data(self.words, linear, size, write)
+
     def load(self, linear: int, size: int, system: bool = False) -> int:
         """Read guest memory as an instruction would. `system`: at CPL 0 whatever CPL is."""
         content = b""
+        self._note(linear, size, write=False)
         for physical, length in self._pieces(linear, size, READ, system):
             if physical + length <= self.memory.size:
                 content += self.memory.ram[physical : physical + length]
@@ -271,6 +300,7 @@ class Cpu:
     def store(self, linear: int, size: int, value: int, system: bool = False) -> None:
         """Write guest memory as an instruction would."""
         content = value.to_bytes(size, "little")
+        self._note(linear, size, write=True)
         for physical, length in self._pieces(linear, size, WRITE, system):
             part, content = content[:length], content[length:]
             if physical + length <= self.memory.size:
@@ -291,12 +321,12 @@ class Cpu:
                 found = self._boundary(end)
                 if found is not None:
                     return Exit(found)
-                if self._advance(end) is Leave.PROBE:
-                    if self.where not in self.probes:
+                if self._advance(end) is Leave.PROBE and not self._breakpoint():
+                    if self.where in self.probes:
+                        self.words[RESUME] = self.words[RIP] + 1 & M64
+                        return Exit(ExitReason.PROBE)
+                    if self.where not in self._breakpoints:
                         self._removed_probe()
-                        continue
-                    self.words[RESUME] = self.words[RIP] + 1 & M64
-                    return Exit(ExitReason.PROBE)
         except Shutdown:
             return Exit(ExitReason.SHUTDOWN)
         except Unsupported as wish:
@@ -311,14 +341,35 @@ class Cpu:
             if self.clock.steps >= end:
                 return ExitReason.BUDGET
             shadowed = words[SHADOW] == self.clock.steps
-            if words[NMI_PENDING] and not words[NMI_BLOCKED] and not shadowed:
+            if words[DEBUG_PENDING] and not (shadowed and words[DEBUG_PENDING] & breakpoints.HELD):
+                self._debug_trap()
+            elif words[NMI_PENDING] and not words[NMI_BLOCKED] and not shadowed:
                 words[NMI_PENDING], words[NMI_BLOCKED], words[HALTED] = 0, 1, 0
                 self._interrupt(NMI)
             elif words[RFLAGS] & F.IF and not shadowed and self.interrupts.pending():
                 words[HALTED] = 0
                 self._interrupt(self.interrupts.acknowledge())
+            elif words[HALTED]:
+                return ExitReason.HALT
+            elif self._breakpoint():
+                self._raise(GuestFault(DB, breakpoints.instruction(words, self.where)))
             else:
-                return ExitReason.HALT if words[HALTED] else None
+                return None
+
+    def _debug_trap(self) -> None:
+        """#DB for what the last instruction, or a delivery, has met, and with it for what waits at rip."""
+        words = self.words
+        causes, words[DEBUG_PENDING] = words[DEBUG_PENDING] & ~breakpoints.HELD, 0
+        if causes:
+            here = breakpoints.instruction(words, self.where) if self._breakpoint() else 0
+            self._raise(GuestFault(DB, causes | here))
+
+    def _breakpoint(self) -> bool:
+        """Whether #DB is due before the instruction at rip: not with RF, nor behind MOV SS (SDM 3B 17.3.1.1)."""
+        words = self.words
+        if not self._breakpoints or self.where not in self._breakpoints or words[RFLAGS] & F.RF:
+            return False
+        return not (words[DEBUG_PENDING] & breakpoints.HELD and words[SHADOW] == self.clock.steps)
 
     def _advance(self, end: int) -> Leave | None:
         """Let the engine run to `end` at most, then do what it left for.
@@ -331,20 +382,23 @@ class Cpu:
         self.trap = bool(words[RFLAGS] & F.TF)
         steps, start, resume = end - clock.steps, clock.steps, words[RFLAGS] & F.RF
         # A waiting NMI can come in after any instruction: at the end of a shadow, or after an IRET.
-        if self.trap or words[NMI_PENDING] or (waiting and words[SHADOW] == start):
+        if self.trap or words[NMI_PENDING] or words[DEBUG_PENDING] or (waiting and words[SHADOW] == start):
             steps = 1
+        if self._breakpoints and self.where in self._breakpoints and self.where not in self.probes:
+            words[RESUME] = words[RIP] + 1 & M64  # `_boundary` has let it pass
         words[LEFT], words[END_STEP] = steps, start + steps
         words[ATTENTION] = 1 if waiting else 0
         words[RFLAGS] ^= resume
         reason = self._engine.run()
         clock.steps = words[END_STEP] - words[LEFT]
-        if reason is not Leave.PROBE:
+        # A breakpoint comes before the faults of the fetch (SDM 3A, table 6-2), which the engine meets first.
+        unfetched = reason in (Leave.FAULT, Leave.MISS) and clock.steps != start and self._breakpoint()
+        if reason is not Leave.PROBE and not unfetched:
             self._leave(reason)
         if clock.steps == start:
             words[RFLAGS] |= resume
         elif self.trap:
-            words[SLOT["dr6"]] |= DR6_SINGLE_STEP
-            self._raise(GuestFault(DB))
+            words[DEBUG_PENDING] |= breakpoints.SINGLE_STEP
         return reason
 
     def _removed_probe(self) -> None:
@@ -365,7 +419,7 @@ class Cpu:
                 self._raise(GuestFault(*(words[SLOT[f"fault_{n}"]] for n in ("vector", "error", "address"))))
             case Leave.SYSTEM:
                 self._system()
-            case Leave.MMIO | Leave.CODE:
+            case Leave.MMIO | Leave.CODE | Leave.WATCH:
                 self._alone(reason)
             case _:
                 raise AssertionError(f"an engine left its loop for {reason!r}")
@@ -402,7 +456,7 @@ class Cpu:
             self.clock.steps += 1
 
     def _alone(self, reason: Leave) -> None:
-        """Run one instruction by itself: it stores into translated code, or reaches beyond RAM."""
+        """Run one instruction by itself: it stores into translated code, reaches beyond RAM, or meets a breakpoint."""
         words = self.words
         try:
             block = self._lowerer.block(words[RIP], words[MODE], self._fetch, 1, M.code_limit(words))
@@ -410,7 +464,7 @@ class Cpu:
             self._raise(fault)
             return
         start = words[RIP]
-        while reason in (Leave.CODE, Leave.MMIO):
+        while reason in AGAIN:
             words[LEFT], words[END_STEP] = 1, self.clock.steps + 1
             words[RESUME] = start + 1 & M64  # a probe here has been taken
             reason = self._again(reason, lambda engine: engine.once(block))
@@ -419,25 +473,26 @@ class Cpu:
         self._leave(reason)
 
     def _again(self, reason: Leave, run: Callable[[Engine], Leave]) -> Leave:
-        """Run an instruction or a microprogram again that left for translated code or for what is not RAM."""
-        if reason is Leave.MMIO:
+        """Run an instruction or a microprogram again that left for one of AGAIN."""
+        if reason is not Leave.CODE:
             return self._with_bus(run)
         self._engine.invalidate(self.words[SLOT["fault_address"]], self.words[SLOT["fault_error"]])
         return run(self._engine)
 
     def _with_bus(self, run: Callable[[Engine], Leave]) -> Leave:
-        """Run something on the Python engine, which can reach the bus."""
+        """Run something on the Python engine, which can reach the bus, and notes what breakpoints on data wait for."""
         if self._interpreter is None:
             from ringzero.cpu.pyengine import PythonEngine
 
             self._interpreter = PythonEngine(self.state, self.memory)
             self._interpreter.on_code_write = self._engine.invalidate
         interpreter = self._interpreter
-        interpreter.bus = self.bus
+        interpreter.bus, interpreter.hits = self.bus, 0
         interpreter.flush_translations()
         try:
             return run(interpreter)
         finally:
+            self.words[DEBUG_PENDING] |= interpreter.hits
             self._engine.flush_translations()
 
     # --- interrupts and exceptions -----------------------------------------------------------------------------------
@@ -460,10 +515,13 @@ class Cpu:
         self.trap = False
         self.words[HALTED] = 0
         while True:
+            self.words[DEBUG_PENDING] = 0  # what a faulting instruction touched is not told
             if fault.vector == PAGE_FAULT:
                 self.words[SLOT["cr2"]] = fault.address
+            elif fault.vector == DB:
+                self._note_debug(fault.error)
             error = fault.error if fault.vector in WITH_ERROR_CODE and self.protected else None
-            resume = 0 if fault.vector in NOT_FAULTS else F.RF
+            resume = 0 if fault.vector in NOT_FAULTS and fault.error != breakpoints.ACCESSED else F.RF
             try:
                 self._deliver_now(fault.vector, error, external=True, flags=resume)
             except GuestFault as second:
@@ -472,6 +530,11 @@ class Cpu:
                 fault = self._combined(fault, second)
             else:
                 return
+
+    def _note_debug(self, causes: int) -> None:
+        """#DB: B0-B3 are told anew, the rest of DR6 gathers until software clears it (SDM 3B 17.2.3); GD goes."""
+        self.words[DR6] = self.words[DR6] & ~breakpoints.HITS | causes
+        self.words[DR7] &= ~breakpoints.GUARDED
 
     @staticmethod
     def _combined(first: GuestFault, second: GuestFault) -> GuestFault:
@@ -496,9 +559,11 @@ class Cpu:
             ("external", external), ("rip", rip), ("flags", flags),
         ):  # fmt: skip
             words[SLOT[f"int_{name}"]] = value
+        if self._breakpoints:
+            words[RESUME] = 0
         if words[MODE] & M.LMA:
             reason = self._engine.micro(self._delivery)
-            while reason in (Leave.CODE, Leave.MMIO):
+            while reason in AGAIN:
                 reason = self._again(reason, lambda engine: engine.micro(self._delivery))
             if reason is Leave.FAULT:
                 raise GuestFault(*(words[SLOT[f"fault_{n}"]] for n in ("vector", "error", "address")))

@@ -19,6 +19,7 @@ class Leave(IntEnum):
     )
     PROBE = 7  # the probe at `rip` was reached, before its instruction
     STOP = 8  # a microprogram came to its end
+    WATCH = 9  # the instruction at `rip` touches memory that a hardware breakpoint watches; nothing of it has been done
 
 
 #: Bits of a page's byte in `Memory.page_flags`. A page without any may be written without a thought.

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from ringzero.cpu import effects, flags
+from ringzero.cpu import breakpoints, effects, flags
 from ringzero.cpu import mode as M
 from ringzero.cpu.block import NO_PAGE, Block
 from ringzero.cpu.exits import CLEAN, CODE, FETCH, IMPLICIT, READ, TABLE, USER, WRITE, Leave
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 M64 = (1 << 64) - 1
 RIP, RFLAGS, RES, AUX, MODE = (SLOT[n] for n in ("rip", "rflags", "res", "aux", "mode"))
-LEFT, RESUME, ATTENTION = (SLOT[n] for n in ("left", "resume", "attention"))
+LEFT, RESUME, ATTENTION, DR7 = (SLOT[n] for n in ("left", "resume", "attention", "dr7"))
 
 Op = tuple[Callable[..., Any], int, int, int, int, int, int]
 #: What a block is known by: physical address, rip, mode, and the limit of the code segment.
@@ -68,6 +68,7 @@ class PythonEngine:
         self.linear = 0
         self.alone = False  # what runs is the last instruction before a fresh look-up, or a microprogram
         self.bus: Any = None  # set while one instruction runs that may reach beyond RAM
+        self.hits: int | None = None  # set then too: breakpoints on data that it has met
         self.on_code_write: Callable[[int, int], None] | None = None
         self.between_runs = False
         self.functions = bind(self)
@@ -366,6 +367,7 @@ class PythonEngine:
         """A load that no cached translation serves; with WRITE in `access` checked as if it were stored to as well."""
         size = width >> 3
         parts = self._parts(address, size, scale, access)
+        self._watch(address, size, access, bool(access & WRITE) and self.hits is None)
         if access & WRITE:
             self._check_store(parts)
         return int.from_bytes(b"".join(self._read(*part) for part in parts), "little")
@@ -373,6 +375,7 @@ class PythonEngine:
     def store_slow(self, address: int, width: int, value: int, scale: int, access: int = WRITE) -> None:
         """A store that no cached permission serves: all checks first, then all bytes."""
         parts = self._parts(address, width >> 3, scale, access)
+        self._watch(address, width >> 3, access, True)
         self._check_store(parts)
         content = (value & ((1 << width) - 1)).to_bytes(width >> 3, "little")
         for physical, size in parts:
@@ -394,11 +397,23 @@ class PythonEngine:
                 raise _Leaving(Leave.MMIO)
         return parts
 
+    def _watch(self, address: int, size: int, access: int, write: bool) -> None:
+        """Leave before an access that a hardware breakpoint waits for, or note it. What is loaded to be stored to
+        counts as a write where it leaves; where hits are noted the store notes itself."""
+        if not self.R[DR7] & breakpoints.ENABLES:
+            return
+        hits = breakpoints.data(self.R, truncated(self.R, address, access), size, write)
+        if self.hits is not None:
+            self.hits |= hits
+        elif hits:
+            raise _Leaving(Leave.WATCH)
+
     def _translated(self, linear: int, access: int) -> int:
         linear = truncated(self.R, linear, access)
         physical = self._walk(linear, access)
         page = physical >> 12
-        if page < self.memory.pages and not self.walker.hangs_on_ac:
+        cacheable = not self.walker.hangs_on_ac and not breakpoints.on_page(self.R, linear)
+        if page < self.memory.pages and cacheable:
             who = self.user and not access & IMPLICIT
             self.readable[who][linear >> 12] = page << 12
             if access & WRITE and not self.memory.page_flags[page]:

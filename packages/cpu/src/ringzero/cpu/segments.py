@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ringzero.cpu import breakpoints
 from ringzero.cpu.faults import GuestFault
 from ringzero.cpu.mmu import is_canonical
 from ringzero.cpu.state import SEGMENTS, SLOT
@@ -151,7 +152,9 @@ def load_segment(cpu: Cpu, number: int, slot: int, popped: int = 0) -> None:
         set_stack(cpu, stack_pointer(cpu) + popped)
     if number == SS:
         cpu.words[SLOT["shadow"]] = cpu.clock.steps + 1
-        cpu.trap = False  # SDM 3A 6.8.3: nor is there a single-step trap between the two
+        cpu.trap = False  # SDM 3A 6.8.3: nor is there a debug exception between the two
+        if cpu.words[SLOT["dr7"]] & breakpoints.ENABLES:
+            cpu.words[SLOT["debug_pending"]] |= breakpoints.HELD
 
 
 def load(cpu: Cpu, number: int, selector: int) -> None:

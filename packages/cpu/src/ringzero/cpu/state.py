@@ -42,6 +42,7 @@ ARCHITECTURAL = (
     *("sysenter_cs", "sysenter_esp", "sysenter_eip", "pat", "apic_base"),
     *("cpl", "halted", "nmi_blocked", "nmi_pending"),
     "rng",  # where the stream of RDRAND and RDSEED stands
+    "debug_pending",  # bits of DR6 for which #DB is due at the next boundary; see `breakpoints`
     "shadow",  # the step at whose boundary no interrupt is taken (STI, MOV SS); see `Cpu`
 )
 

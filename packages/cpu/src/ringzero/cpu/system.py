@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from ringzero.cpu import msrs, realmode, segments
+from ringzero.cpu import breakpoints, msrs, realmode, segments
 from ringzero.cpu.cpuid import cpuid as cpuid_leaf
 from ringzero.cpu.exits import PHYSICAL_BITS
 from ringzero.cpu.faults import GuestFault
@@ -103,12 +103,20 @@ def software_interrupt(cpu: Cpu, vector: int) -> None:
 @handler
 def int1(cpu: Cpu) -> None:
     cpu.software_interrupt(DB, checked=False)
+    cpu.words[SLOT["dr7"]] &= ~breakpoints.GUARDED
 
 
 # --- ports -----------------------------------------------------------------------------------------------------------
 
 
 def _check_port(cpu: Cpu, port: int, size: int) -> None:
+    """Refuse a port to whoever may not reach it; note the breakpoint that waits for it."""
+    _check_permission(cpu, port, size)
+    if cpu.words[SLOT["dr7"]] & breakpoints.ENABLES:
+        cpu.words[SLOT["debug_pending"]] |= breakpoints.port(cpu.words, port, size)
+
+
+def _check_permission(cpu: Cpu, port: int, size: int) -> None:
     """CPL > IOPL needs a clear bit for each byte in the TSS's I/O map (SDM 1, 20.5.2)."""
     words = cpu.words
     if words[SLOT["cpl"]] <= words[SLOT["rflags"]] >> 12 & 3:
@@ -287,13 +295,15 @@ def load_machine_status(cpu: Cpu, source: int) -> None:
 
 
 def _debug_register(cpu: Cpu, number: int) -> int:
-    """DR4 and DR5 are DR6 and DR7 unless CR4.DE (SDM 3B 18.2.2)."""
+    """DR4 and DR5 are DR6 and DR7 unless CR4.DE (SDM 3B 17.2.2); with DR7.GD any access is a fault (17.2.4)."""
     if number in (4, 5):
         if cpu.words[SLOT["cr4"]] & CR4_DE:
             raise GuestFault(UD)
         number += 2
     if number > 7:
         raise GuestFault(UD)
+    if cpu.words[SLOT["dr7"]] & breakpoints.GUARDED:
+        raise GuestFault(DB, breakpoints.ACCESSED)
     return SLOT[f"dr{number}"]
 
 
@@ -307,17 +317,14 @@ def write_debug(cpu: Cpu, number: int, source: int) -> None:
     slot, value = _debug_register(cpu, number), cpu.words[source]
     if not cpu.long_code:
         value &= M32
+    if slot in (SLOT["dr6"], SLOT["dr7"]) and value >> 32:
+        raise GuestFault(GP)
     if slot == SLOT["dr6"]:
-        if value >> 32:
-            raise GuestFault(GP)
         value = value & 0xE00F | 0xFFFF_0FF0
     elif slot == SLOT["dr7"]:
-        if value >> 32:
-            raise GuestFault(GP)
         value = value & 0xFFFF_27FF | 0x400
-        if value & 0x20FF:
-            cpu.unsupported("a hardware breakpoint, or debug registers guarded (DR7)")
     cpu.words[slot] = value
+    cpu.breakpoints_changed()
 
 
 # --- model-specific registers, time and identity ---------------------------------------------------------------------
