@@ -71,11 +71,11 @@ def missing(engine: str) -> str | None:
 class EngineRunner:
     """One engine that runs cases, one after another, on the same processor and memory."""
 
-    def __init__(self, engine: str) -> None:
+    def __init__(self, engine: str, model: str = "max") -> None:
         self.engine = engine
         self.memory = Memory(MEMORY_SIZE)
         self.clock = StepClock()
-        self.cpu = Cpu(self.memory, NoBus(), self.clock, NoInterrupts(), engine=engine, model="max")
+        self.cpu = Cpu(self.memory, NoBus(), self.clock, NoInterrupts(), engine=engine, model=model)
         self._starts: dict[tuple[int, int], bytes] = {}
 
     def load(self, case: Case, privilege: int = 3, registers: dict[str, int] | None = None) -> None:
