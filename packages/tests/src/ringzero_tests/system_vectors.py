@@ -11,12 +11,13 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from ringzero_tests import system_cases, system_cases_protection
+from ringzero_tests import legacy_guest, system_cases, system_cases_protection
 from ringzero_tests.system_runner import Guest, run_here, run_on_qemu
 
 CASES = (*system_cases.CASES, *system_cases_protection.CASES)
 assert len({case.name for case in CASES}) == len(CASES), "two rows have one name"
 PATH = Path(__file__).parent / "recorded" / "system.txt"
+LEGACY = PATH.with_name("legacy.txt")
 HEADING = (
     "# case, our line, and QEMU 7.2.22's (TCG) where it differs; see docs/quirks.md, Judges that disagree"
 )
@@ -30,10 +31,19 @@ class Recorded:
     qemu: str | None = None
 
 
-def load() -> dict[str, Recorded]:
+def load(path: Path = PATH) -> dict[str, Recorded]:
     """What was recorded, by the case's name."""
-    rows = [line.split("\t") for line in PATH.read_text().splitlines() if line and not line.startswith("#")]
+    rows = [line.split("\t") for line in path.read_text().splitlines() if line and not line.startswith("#")]
     return {name: Recorded(*lines) for name, *lines in rows}
+
+
+def _save(path: Path, ours: dict[str, str], theirs: dict[str, str]) -> None:
+    rows = [
+        "\t".join([name, line, *([theirs[name]] if theirs[name] != line else [])])
+        for name, line in ours.items()
+    ]
+    path.write_text("\n".join([HEADING, *rows]) + "\n")
+    print(f"recorded {len(rows)} cases in {path.name}")
 
 
 def main() -> int:
@@ -42,13 +52,12 @@ def main() -> int:
         print("system_vectors: qemu-system-x86_64 is not installed", file=sys.stderr)
         return 2
     guest = Guest.build(CASES)
-    ours, theirs = run_here(guest, "python"), run_on_qemu(guest)
-    rows = [
-        "\t".join([name, line, *([theirs[name]] if theirs[name] != line else [])])
-        for name, line in ours.items()
-    ]
-    PATH.write_text("\n".join([HEADING, *rows]) + "\n")
-    print(f"recorded {len(rows)} cases")
+    _save(PATH, run_here(guest, "python"), run_on_qemu(guest))
+    _save(
+        LEGACY,
+        legacy_guest.run_here(legacy_guest.CASES, "python"),
+        legacy_guest.run_on_qemu(legacy_guest.CASES),
+    )
     return 0
 
 
