@@ -4,6 +4,11 @@
  * `index` gives back n - index of them. The lazy flags live in two locals and are folded into RFLAGS on the way out.
  * The bodies of the µops come from `uops_gen.h`, printed from the list in uops.py; this file gives the macros in them
  * their meaning. Compilers with computed goto dispatch through a table of labels, others through a switch. */
+#if defined(__GNUC__) && !defined(__clang__)
+/* Between a thousand labels that may all follow each other these find nothing, and take GCC most of its time. */
+#pragma GCC optimize("no-tree-fre", "no-tree-pre", "no-gcse")
+#endif
+
 #include "core.h"
 
 #if (defined(__GNUC__) || defined(__clang__)) && !defined(RZ_NO_COMPUTED_GOTO)

@@ -1,8 +1,9 @@
 /* Lists of µops before they run: the verifier, the optimiser, and the cuts that exact steps need.
  *
  * The raw µops of a block are kept beside the optimised ones, because a block that ends early needs the flags that its
- * later instructions would have overwritten. µops that touch memory or may leave are never moved, dropped or merged,
- * so the k-th of them in one list is the k-th in the other. */
+ * later instructions would have overwritten. Of µops that touch memory or may leave none is moved or dropped, and none
+ * merged with another but a block's last jump with what stands before it, so the k-th of them in one list is the k-th
+ * in the other, up to a block's last. */
 #include "core.h"
 
 static unsigned bits_of(const rz_uop *u) { return u->op < RZ_UOPS ? rz_uop_info[u->op].bits : 0; }
@@ -81,6 +82,66 @@ static unsigned fused(const rz_uop *first, const rz_uop *second)
     return row && second->op >= RZ_FIRST_CONDITION && condition < 16 ? rz_fused[row - 1][condition] : RZ_UOP_IS_NO_TWIN;
 }
 
+static int fits(int64_t value) { return value == (int32_t)value; }
+
+static int is_temp(unsigned slot) { return slot >= RZ_SLOT_t0 && slot <= RZ_SLOT_t127; }
+
+/* Whether a later µop of the instruction names the slot: a temporary lives no longer than that. */
+static int named_later(const rz_uop *raw, uint64_t count, uint64_t i, unsigned slot)
+{
+    unsigned index = raw[i].index;
+    while (++i < count && raw[i].index == index)
+        if (raw[i].d == slot || raw[i].a == slot || raw[i].b == slot || raw[i].scale == slot)
+            return 1;
+    return 0;
+}
+
+/* Make `first` do what it and `second` do, by the rule `how` (JOINS in uops.py), or return 0. */
+static int join(rz_uop *first, const rz_uop *second, unsigned how)
+{
+    unsigned t = first->d;
+    int wide = how == RZ_JOIN_OF ? second->op == RZ_UOP_st64 : rz_uop_info[second->op].bits & RZ_UOP_IS_WIDE;
+    const rz_uop *constant = how == RZ_JOIN_OF ? first : second, *place = how == RZ_JOIN_OF ? second : first;
+    uint64_t both = (uint64_t)place->imm << 32 | (uint32_t)constant->imm;
+    if (how == RZ_JOIN_OF || how == RZ_JOIN_WITH)
+        if (!fits(place->imm) || (wide && !fits(constant->imm))) /* at 32 bits and less, more count for nothing */
+            return 0;
+    if (how == RZ_JOIN_OF) {
+        if (second->d != t || second->a == t || second->b == t)
+            return 0;
+        *first = *second;
+        first->imm = (int64_t)both;
+        return 1;
+    }
+    if (how == RZ_JOIN_WITH || how == RZ_JOIN_OVER) {
+        if (second->a != t)
+            return 0;
+        first->d = second->d;
+        first->imm = how == RZ_JOIN_WITH ? (int64_t)both : first->imm;
+        return 1;
+    }
+    if (second->b != t || second->a == t)
+        return 0;
+    if (how == RZ_JOIN_INTO && second->d != second->a)
+        return 0;
+    first->d = second->a;
+    return 1;
+}
+
+/* Let `first` do the work of out[i] as well, if there is a µop for the two. */
+static int joined(rz_uop *first, const rz_uop *raw, const rz_uop *out, uint64_t count, uint64_t i)
+{
+    const rz_uop *second = &out[i];
+    if (!is_temp(first->d) || first->index != second->index || named_later(raw, count, i, first->d))
+        return 0;
+    for (unsigned row = rz_join_row[first->op]; rz_joins[row].both && rz_joins[row].first == first->op; row++)
+        if (rz_joins[row].second == second->op && join(first, second, rz_joins[row].how)) {
+            first->op = rz_joins[row].both;
+            return 1;
+        }
+    return 0;
+}
+
 /* Write the optimised form of verified raw µops to `out`, which has room for `count`; returns how many. */
 uint64_t rz_optimise(const rz_uop *raw, uint64_t count, rz_uop *out)
 {
@@ -92,11 +153,14 @@ uint64_t rz_optimise(const rz_uop *raw, uint64_t count, rz_uop *out)
     for (uint64_t i = 0; i < count; i++) {
         unsigned both = mergeable && !marks[i] ? fused(&out[used - 1], &out[i]) : RZ_UOP_IS_NO_TWIN;
         if (both != RZ_UOP_IS_NO_TWIN) {
+            if (!(bits_of(&out[used - 1]) & RZ_UOP_IS_BARRIER)) /* one that may fault keeps its place */
+                out[used - 1].index = out[i].index;
             out[used - 1].op = (uint16_t)both;
-            out[used - 1].index = out[i].index;
             mergeable = 0;
             continue;
         }
+        if (mergeable && !marks[i] && joined(&out[used - 1], raw, out, count, i))
+            continue;
         if (out[i].op == RZ_UOP_nop && !marks[i])
             continue;
         out[used++] = out[i];

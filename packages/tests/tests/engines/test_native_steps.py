@@ -12,6 +12,7 @@ import pytest
 from ringzero.cpu.exits import Leave
 from ringzero.cpu.state import SLOT
 from ringzero.cpu.uops import CONDITIONS, UOPS
+from ringzero.isa.control import PTE_P, PTE_PS, PTE_U, PTE_W
 from ringzero_tests.rig import Rig, Uop, word
 
 pytest.importorskip("ringzero._native", reason="the C core is not built")
@@ -23,6 +24,7 @@ SIMPLE = [
     for u in UOPS
     if not u.memory and not u.leaves and not u.fused and "R[" not in u.effect and "sh" not in u.name[:2]
 ]
+JOINED = [u.joined for u in UOPS if u.joined]
 FLAGGED = [u for u in SIMPLE if u.flags]
 SIZE = 2 << 20
 SCRATCH = 0x8000
@@ -46,6 +48,8 @@ def instruction(chance: random.Random) -> list[Uop]:
         return [("divu32", "t3", "rcx", "zero", "t4")]
     if kind < 0.71:
         return [("faultif", 0, "t9", "zero", 0, 13)]
+    if kind < 0.85:
+        return joined(chance)
     width = chance.choice((8, 16, 32, 64))
     address: Uop = ("bits", "t0")
     offset = SCRATCH + chance.choice((0, 8, 0x10, 0xFFC, 0xFFF))
@@ -58,9 +62,43 @@ def instruction(chance: random.Random) -> list[Uop]:
     ]
 
 
+def joined(chance: random.Random) -> list[Uop]:
+    """A pair that may become one µop; sometimes not quite, and sometimes its temporary is wanted again."""
+    first, second, how = chance.choice(JOINED)
+    one, two = chance.choice(REGISTERS), chance.choice(REGISTERS)
+    place = chance.choice(
+        (("t0", "zero", 0, 8), ("t0", "zero", 0, -1 << 31), ("t0", "zero", 0, 1 << 31), ("rsp", "zero", 0, 8))
+    )
+    constant = chance.choice((1, -1, 0x7FFF_FFFF, 0x8000_0000, 1 << 31 | 1 << 40, word(chance)))
+    operands = (
+        one,
+        *{"into": (one, "t7"), "beside": (one, "t7")}.get(how, ("t7", "zero")),
+    )
+    if chance.random() < 0.2:
+        operands = (one, chance.choice(("t7", two)), chance.choice(("t7", two)))
+    pair: list[Uop] = [(first, "t7", *place), (second, *operands, 0, constant)]
+    if how == "of":
+        pair = [(first, "t7", "zero", "zero", 0, constant), (second, "t7", *place)]
+    again: list[Uop] = [("mov64", two, "t7")] if chance.random() < 0.2 else []
+    near = SCRATCH + chance.choice((0, 0xFFD, 0xFFC)) - place[3]
+    return [("movi64", "t0", 0, 0, 0, near), *pair, *again]
+
+
 def ending(chance: random.Random) -> tuple[list[Uop], int]:
     target = chance.choice(BLOCKS)
     kind = chance.random()
+    if kind < 0.2:
+        name, jump = chance.choice([u.fused for u in UOPS if u.memory and u.fused])
+        load, compare = name.split("+")
+        operands = ("zero", "t7", "zero") if compare.rstrip("0123456789")[-1] == "i" else (0, "rcx", "t7")
+        constant = chance.choice((0, 1, -1, chance.getrandbits(8)))
+        near = SCRATCH + chance.choice((0, 0xFFD, 0xFFC, 1 << 30))  # the last lies beyond RAM
+        return [
+            ("movi64", "t0", 0, 0, 0, near),
+            (load, "t7", "t0"),
+            (compare, *operands, 0, constant),
+            (jump,),
+        ], target
     if kind < 0.6:
         pair = [(f"j{chance.choice(list(CONDITIONS))}",)]
         if chance.random() < 0.7:
@@ -123,7 +161,7 @@ def advance(rig: Rig, steps: int) -> None:
     while left:
         reason = rig.go(left)
         left = rig.state["left"]
-        if reason is Leave.FAULT:
+        if reason in (Leave.FAULT, Leave.MMIO):
             rig.state["rcx"] += 1
             rig.state["rip"] = BLOCKS[rig.state["rcx"] % len(BLOCKS)]
             left -= 1
@@ -285,3 +323,21 @@ def test_microprograms_charge_nothing_and_undo_rip() -> None:
     assert (rig.state["rip"], rig.state["left"]) == (0x9000, 7)
     assert rig.micro(("movi64", "rip", 0, 0, 0, 1), ("fault", 0, "zero", "zero", 0, 10)) is Leave.FAULT
     assert (rig.state["rip"], rig.state["left"]) == (0x9000, 7)
+
+
+@pytest.mark.parametrize("name", ["native", "python"])
+def test_a_displacement_beyond_32_bits(name: str) -> None:
+    """It finds no half of an immediate: at 4 GiB there is a page, and none at 0."""
+    rig = Rig(name)
+    present = PTE_P | PTE_W | PTE_U
+    rig.memory.write(0x1000, (0x2000 | present).to_bytes(8, "little"))
+    rig.memory.write(0x2000 + 4 * 8, (PTE_PS | present).to_bytes(8, "little"))
+    rig.memory.write(0x8000, b"\x05")
+    rig.paging(0x1000)
+    far = 1 << 32
+    store = [("movi64", "t0", 0, 0, 0, 9), ("st8", "t0", "zero", "zero", 0, far + 0x9000)]
+    compare = [("ld8", "t0", "zero", "zero", 0, far + 0x8000), ("cmpi8", 0, "t0", "zero", 0, 5)]
+    rig.add(far + 0xA000, store, compare, [("je",)], target=far + 0xB000, physical=0xA000)
+    assert rig.go(10, far + 0xA000) is Leave.MISS
+    assert rig.state["rip"] == far + 0xB000
+    assert rig.memory.read(0x9000, 1) == b"\x09"

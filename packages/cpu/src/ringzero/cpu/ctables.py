@@ -13,10 +13,10 @@ from hashlib import blake2b
 from ringzero.cpu import exits, mode
 from ringzero.cpu.effects import CPrinter
 from ringzero.cpu.state import SLOTS
-from ringzero.cpu.uops import CONDITIONS, NUMBER, UOPS, Uop
+from ringzero.cpu.uops import CONDITIONS, JOINS, NUMBER, UOPS, Uop
 from ringzero.isa import control, record, rflags
 
-WRITES_FLAGS, READS_FLAGS, BARRIER, ENDS, SKIPS, NAMES_S = 1, 2, 4, 8, 16, 32
+WRITES_FLAGS, READS_FLAGS, BARRIER, ENDS, SKIPS, NAMES_S, WIDE = 1, 2, 4, 8, 16, 32, 64
 _ENDS = ("JUMP(", "BRANCH(", "GOTO(", "_WINDOW(", "SYSTEM(", "STOP(")
 NO_TWIN, DROP = 0xFFFF, 0xFFFE
 
@@ -33,7 +33,17 @@ def render() -> str:
     Outside `RZ_BODIES` it defines constants and tables; with `RZ_BODIES` defined it is instead a list of
     `RZ_OP(number, name) { … } RZ_NEXT`, to be included in the loop that defines those macros.
     """
-    parts = ["#ifndef RZ_BODIES", *_constants(), *_info(), *_fusion(), "#else", *_bodies(), "#endif", ""]
+    parts = [
+        "#ifndef RZ_BODIES",
+        *_constants(),
+        *_info(),
+        *_fusion(),
+        *_joins(),
+        "#else",
+        *_bodies(),
+        "#endif",
+        "",
+    ]
     return "\n".join(parts)
 
 
@@ -52,7 +62,17 @@ def _constants() -> Iterator[str]:
         for name, value in vars(module).items():
             if name.isupper() and isinstance(value, int):
                 yield f"#define RZ_{prefix}{name} {value:#x}ULL"
-    for name in ("WRITES_FLAGS", "READS_FLAGS", "BARRIER", "ENDS", "SKIPS", "NAMES_S", "NO_TWIN", "DROP"):
+    for name in (
+        "WRITES_FLAGS",
+        "READS_FLAGS",
+        "BARRIER",
+        "ENDS",
+        "SKIPS",
+        "NAMES_S",
+        "WIDE",
+        "NO_TWIN",
+        "DROP",
+    ):
         yield f"#define RZ_UOP_IS_{name} {globals()[name]}"
     yield f"#define RZ_EACH(X) {' '.join(f'X({u.number}, {_identifier(u.name)})' for u in UOPS)}"
     yield f"#define RZ_DIGEST {digest():#x}ULL"
@@ -74,6 +94,7 @@ def _info() -> Iterator[str]:
             | BARRIER * (u.memory or u.leaves)
         )
         bits |= ENDS * any(ending in u.effect for ending in _ENDS) | SKIPS * ("SKIP(" in u.effect)
+        bits |= WIDE * (u.width == 64)
         bits |= NAMES_S * bool(re.search(r"\bS\b", u.effect))
         yield f"    {{{bits}, {_twin(u)}}}, /* {u.name} */"
     yield "};"
@@ -93,6 +114,21 @@ def _fusion() -> Iterator[str]:
     yield "};"
     yield f"static const uint8_t rz_fuse_row[RZ_UOPS] = {{{', '.join(str(numbers.get(u.name, 0)) for u in UOPS)}}};"
     yield f"#define RZ_FIRST_CONDITION {NUMBER['jo']} /* the 16 conditional jumps are numbered in order */"
+
+
+def _joins() -> Iterator[str]:
+    """rz_joins from rz_join_row[first] on, to the entry with another first: what pairs become, and how."""
+    yield from (f"#define RZ_JOIN_{name.upper()} {number}" for number, name in enumerate(JOINS))
+    rules = {name: number for number, name in enumerate(JOINS)}
+    rows = sorted(
+        (NUMBER[u.joined[0]], NUMBER[u.joined[1]], u.number, rules[u.joined[2]]) for u in UOPS if u.joined
+    )
+    yield f"static const struct {{ uint16_t first, second, both, how; }} rz_joins[{len(rows) + 1}] = {{"
+    yield from (f"    {{{', '.join(map(str, row))}}}," for row in rows)
+    yield "    {0, 0, 0, 0}};"
+    starts = {row[0]: number for number, row in reversed(list(enumerate(rows)))}
+    numbers = ", ".join(str(starts.get(u.number, len(rows))) for u in UOPS)
+    yield f"static const uint16_t rz_join_row[RZ_UOPS] = {{{numbers}}};"
 
 
 def _bodies() -> Iterator[str]:

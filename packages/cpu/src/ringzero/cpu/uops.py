@@ -23,6 +23,7 @@ A µop is packed into 16 bytes, `<HBBBBHq`: op, d, a, b, scale, index of its ins
 
 from __future__ import annotations
 
+import re
 import struct
 from typing import NamedTuple
 
@@ -62,6 +63,16 @@ ENDINGS = {
     "SKIP": "pass over the next I µops",
 }
 
+#: How a pair becomes one µop: where the second finds the temporary that the first wrote and nobody reads again, and
+#: what stands in the new µop's d. Two immediates share I where each fits half of it: the displacement the upper.
+JOINS = {
+    "into": "it is B; d is A, and D too",
+    "beside": "it is B; d is A",
+    "over": "it is A; d is D",
+    "with": "it is A; d is D; two immediates",
+    "of": "it is the value that the second, a store, writes; two immediates",
+}
+
 WIDTHS = (8, 16, 32, 64)
 
 
@@ -76,7 +87,8 @@ class Uop(NamedTuple):
     leaves: bool = False  # may fault, skip, or end the block: a barrier as well
     quiet: str | None = None  # the same without flags: what it becomes when they are dead ("" = nothing)
     merges: bool = False  # result is PUT by width: D keeps its upper bits at 8 and 16
-    fused: tuple[str, str] | None = None  # the pair of µops that it replaces
+    fused: tuple[str, str] | None = None  # the µop and the conditional jump that it replaces
+    joined: tuple[str, str, str] | None = None  # the pair of µops that it replaces, and how: one of JOINS
     number: int = -1
 
 
@@ -360,6 +372,53 @@ for _name in ("inc", "dec", "add", "addi", "sub", "subi", "and", "andi"):
             _list.append(
                 replace(_first, name="+".join(_pair), effect=_effect, quiet=None, leaves=True, fused=_pair)
             )
+
+# --- joined pairs: loads with what is done to the value, stores of a constant; then their jumps -----------------------
+
+_known = {u.name: u for u in _list}
+_NEAR, _LOW = "A + (B << (scale & 3)) + SX32(I >> 32)", "SX32(I & 0xffffffff)"
+
+
+def _renamed(effect: str, **names: str) -> str:
+    return re.sub(rf"\b({'|'.join(names)})\b", lambda found: names[found[0]], effect)
+
+
+def _join(first: str, second: str, how: str) -> None:
+    """Add the µop that does both, its effect made of theirs."""
+    one, two = _known[first], _known[second]
+    if how == "of":
+        effect = _renamed(two.effect, EA=_NEAR, D=_LOW)
+    else:
+        load = one.effect.split("\n")[0]
+        second_names = {"A": "D", "B": "x"} if how in ("into", "beside") else {"A": "x"}
+        if how == "with":
+            load, second_names["I"] = _renamed(load, EA=_NEAR), _LOW
+        effect = f"{load}\n{_renamed(two.effect, **second_names)}"
+    new = replace(two, name=f"{first}+{second}", effect=effect, quiet=None, memory=True, fused=None)
+    _list.append(replace(new, joined=(first, second, how)))
+
+
+def _join_jumps(first: str, second: str, conditions: str) -> None:
+    """The same µop, joined before, with a conditional jump behind it."""
+    joined = _list[-1]
+    for cc in conditions.split():
+        _join(first, f"{second}+j{cc}", joined.joined[2] if joined.joined else "")
+        _list[-1] = replace(_list[-1], joined=None, fused=(joined.name, f"j{cc}"))
+
+
+for _w in (32, 64):
+    for _name in ("add", "sub", "and", "or", "xor"):
+        for _quiet in ("", "q"):
+            _join(f"ld{_w}", f"{_name}{_quiet}{_w}", "into")
+            _join(f"ldw{_w}", f"{_name}i{_quiet}{_w}", "with")
+    for _name in ("inc", "incq", "dec", "decq"):
+        _join(f"ldw{_w}", f"{_name}{_w}", "over")
+for _w in (8, 32, 64):
+    for _second, _how in (("cmp", "beside"), ("cmpi", "with"), ("testi", "with")):
+        _join(f"ld{_w}", f"{_second}{_w}", _how)
+        _join_jumps(f"ld{_w}", f"{_second}{_w}", "e ne" if _second == "testi" else "e ne b ae be a l ge le g")
+for _w in WIDTHS:
+    _join("movi64", f"st{_w}", "of")
 
 UOPS: tuple[Uop, ...] = tuple(replace(u, number=n) for n, u in enumerate(_list))
 BY_NAME: dict[str, Uop] = {u.name: u for u in UOPS}
