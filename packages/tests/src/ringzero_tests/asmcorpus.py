@@ -27,7 +27,12 @@ _ADDRESSES = {
     32: (
         "[eax]", "[ebp]", "[esp]", "[ebx+0x7f]", "[ebx-0x81]", "[eax+ebx*4+0x12345678]", "[ebp+eax]", "[eax*2]",
         "[eax*4+8]", "[nosplit edx*2]", "[fs:eax]", "[0x1000]", "[$$]", "[esi+edi-1]", "[byte eax]", "[es:ebp]",
-        "[ebx*3+0x100]", "[esp+ecx*8]", "[0xfee00000]",
+        "[ebx*3+0x100]", "[esp+ecx*8]", "[0xfee00000]", "[bx+si]", "[word 0x1234]",
+    ),
+    16: (
+        "[bx+si]", "[bx+di]", "[bp+si]", "[bp+di]", "[si]", "[di]", "[bp]", "[bx]", "[bx+0x7f]", "[di+bp-0x81]",
+        "[si-0x80]", "[bx+0x80]", "[0x1234]", "[$$]", "[es:bp+1]", "[fs:di]", "[cs:0x10]", "[byte bx]", "[word si+1]",
+        "[eax]", "[ebp]", "[esp+ecx*8]", "[ebx*2+0x12345678]", "[dword 0x12345678]", "[si+0xfffe]", "[bx+0xffff]",
     ),
 }  # fmt: skip
 _NUMBERS = (
@@ -52,7 +57,7 @@ _WIDE = (0x80000000, 0xFFFFFFFF, -0x80000000, -0x80000001, 0x100000000, 0x7FFFFF
 
 def registers(size: int, mode: int) -> tuple[str, ...]:
     """Names of general registers of `size` bytes, the awkward ones among them."""
-    if mode == 32:
+    if mode != 64:
         return (*GENERAL[size][:4], *HIGH[:2]) if size == 1 else GENERAL[size][:8] if size < 8 else ()
     some = tuple(GENERAL[size][n] for n in (0, 1, 3, 4, 5, 8, 12, 13, 15))
     return (*some, "ah", "bh") if size == 1 else some
@@ -104,7 +109,7 @@ def operands(kind: Kind, form: Form, size: int, mode: int) -> tuple[str, ...]:
                 : 1 if kind.size == 1 and len(form.operands) == 1 else 5
             ]
         case _:
-            return ("8:0x1234", "0x10:0x12345678")
+            return ("8:0x1234", "0x10:0x5678" if size == 2 else "0x10:0x12345678")
 
 
 def _memory(size: int, mode: int) -> tuple[str, ...]:
@@ -121,8 +126,9 @@ def lines_of(form: Form, mode: int, most: int = 60) -> Iterator[str]:
     if not (form.mode64 if mode == 64 else form.mode32):
         return
     for size in operand_sizes(form, mode):
-        if size == 2 and any(kind.holds in ("rel", "far") for kind in form.kinds):
-            continue  # nasm puts four bytes of target where the processor then reads two
+        other = 4 if mode == 16 else 2
+        if size == other and any(kind.holds in ("rel", "far") for kind in form.kinds):
+            continue  # nasm puts as many bytes of target as without the prefix, and the processor then reads others
         choices = [operands(kind, form, size, mode) for kind in form.kinds]
         every = list(product(*choices))
         step = max(1, len(every) // most) | 1
@@ -188,16 +194,23 @@ def _size_words(form: Form, size: int, mode: int) -> tuple[str, str]:
 #: Rows that nasm 2.16 has another name for, or none.
 UNKNOWN_TO_NASM = ("sysretq", "sysexitq")
 
+#: And those before which it puts a 66 in 16-bit code that means nothing.
+OTHER_IN_16_BITS = ("rdsspd",)
+
 
 def corpus(mode: int, most: int = 60) -> list[str]:
     """Lines of all rows that the assembler may choose and nasm knows, without repetition."""
     rows = [form for form in FORMS if not form.decode_only and form.mnemonic not in UNKNOWN_TO_NASM]
+    if mode == 16:
+        rows = [form for form in rows if form.mnemonic not in OTHER_IN_16_BITS]
     return list(dict.fromkeys(line for form in rows for line in lines_of(form, mode, most)))
 
 
 def full_corpus(mode: int) -> list[str]:
     """`every_operand` of all rows, and products besides; without repetition."""
     rows = [form for form in FORMS if not form.decode_only and form.mnemonic not in UNKNOWN_TO_NASM]
+    if mode == 16:
+        rows = [form for form in rows if form.mnemonic not in OTHER_IN_16_BITS]
     lines = (line for form in rows for line in (*every_operand(form, mode), *lines_of(form, mode, 20)))
     return list(dict.fromkeys(lines))
 

@@ -39,7 +39,7 @@ def test_sources_give_nasms_bytes(source: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.judge("nasm")
-@pytest.mark.parametrize("mode", [64, 32])
+@pytest.mark.parametrize("mode", [64, 32, 16])
 def test_every_row_gives_nasms_bytes(mode: int, tmp_path: Path) -> None:
     lines = corpus(mode, most=10)
     source = tmp_path / "corpus.asm"

@@ -14,7 +14,7 @@ from ringzero.isa.operands import Imm, Mem, Reg, Rel, operands_of
 from ringzero.isa.table import FORMS
 from ringzero_tests.asmcorpus import lines_of
 
-BASE = 0x400000
+BASE = 0x4000
 PREFIXES = (0x66, 0x67, 0xF2, 0xF3, 0xF0, 0x2E, 0x64, 0x65)
 
 
@@ -48,7 +48,7 @@ def meaning(record: tuple[int, ...], mode: int) -> object:
     for kind, operand in zip(form.kinds, operands_of(record), strict=True):
         if isinstance(operand, Mem):
             segment = (
-                operand.seg if mode == 32 or operand.seg >= 4 else None
+                operand.seg if mode != 64 or operand.seg >= 4 else None
             )  # the others are flat in 64-bit mode
             disp = (
                 (operand.disp + end) % (1 << operand.addrsize * 8) if operand.base == R.RIP else operand.disp
@@ -78,14 +78,14 @@ def meaning(record: tuple[int, ...], mode: int) -> object:
     return form.mnemonic, parts, size, record[R.PREFIXES] & R.LOCK, repeat
 
 
-@pytest.mark.parametrize("mode", [64, 32])
+@pytest.mark.parametrize("mode", [64, 32, 16])
 def test_bytes_to_text_to_bytes_keeps_the_meaning(mode: int) -> None:
     @settings(max_examples=400, deadline=None, derandomize=True)
     @given(machine_code(mode))
     def check(code: bytes) -> None:
         record = decode(code, mode, limit=1)[0]
-        if record[R.FORM] == R.INVALID_FORM or record[R.ADDRSIZE] == 2:
-            return  # 16-bit addresses have a text but no assembler
+        if record[R.FORM] == R.INVALID_FORM:
+            return
         text = record_text(record, code[: record[R.LENGTH]], mode, BASE)
         again = encode(text, mode)
         back = decode(again, mode)
@@ -95,7 +95,7 @@ def test_bytes_to_text_to_bytes_keeps_the_meaning(mode: int) -> None:
     check()
 
 
-@pytest.mark.parametrize("mode", [64, 32])
+@pytest.mark.parametrize("mode", [64, 32, 16])
 def test_text_to_bytes_to_text_to_bytes(mode: int) -> None:
     lines = [line for form in FORMS if not form.decode_only for line in lines_of(form, mode, most=6)]
     lines = [line for line in lines if not {"ah", "bh"} & set(line.replace(",", " ").split())]
@@ -115,7 +115,7 @@ def test_text_to_bytes_to_text_to_bytes(mode: int) -> None:
 
 
 @settings(max_examples=300, deadline=None, derandomize=True)
-@given(st.binary(max_size=80), st.sampled_from([32, 64]))
+@given(st.binary(max_size=80), st.sampled_from([16, 32, 64]))
 def test_any_bytes_have_text_that_covers_them(code: bytes, mode: int) -> None:
     lines = disassemble(code, mode, BASE)
     assert b"".join(piece for _, piece, _ in lines) == code
@@ -126,7 +126,7 @@ def test_any_bytes_have_text_that_covers_them(code: bytes, mode: int) -> None:
 
 TEXTS = (
     (64, "48 8b 04 25 00 10 00 00", "mov rax, [abs 0x1000]"),
-    (64, "48 8b 05 f9 0f 00 00", "mov rax, [rel 0x401000]"),
+    (64, "48 8b 05 f9 0f 00 00", "mov rax, [rel 0x5000]"),
     (64, "c7 00 05 00 00 00", "mov dword [rax], 0x5"),
     (64, "0f b6 00", "movzx eax, byte [rax]"),
     (64, "65 48 8b 04 25 28 00 00 00", "mov rax, [abs gs:0x28]"),
@@ -142,7 +142,7 @@ TEXTS = (
     (64, "48 cb", "o64 retf"),
     (64, "c1 e0 05", "shl eax, 0x5"),
     (64, "d3 20", "shl dword [rax], cl"),
-    (64, "eb fe", "jmp 0x400000"),
+    (64, "eb fe", "jmp 0x4000"),
     (64, "48 ff 28", "jmp qword far [rax]"),
     (64, "8c d8", "mov eax, ds"),
     (64, "0f 20 d8", "mov rax, cr3"),

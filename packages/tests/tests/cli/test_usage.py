@@ -26,7 +26,7 @@ USAGE = [
     (["asm", "{empty}", "-o", "{dir}/out", "-D", "=1"], "-D NAME=VALUE"),
     (["disasm", "{dir}/missing"], "missing"),
     (["disasm", "{text}", "-o", "12q"], "12q"),
-    (["disasm", "{text}", "-b", "16"], "16"),
+    (["disasm", "{text}", "-b", "17"], "17"),
     (["run"], "IMAGE"),
     (["run", "{dir}/missing.elf"], "missing.elf"),
     (["run", "{empty}"], "{empty}"),

@@ -82,7 +82,9 @@ def operand_sizes(form: Form, mode: int) -> tuple[int, ...]:
 def natural_size(form: Form, mode: int) -> int:
     """The operand size without any prefix."""
     sizes = operand_sizes(form, mode)
-    wanted = 8 if mode == 64 and form.size in ("d64", "f64", "n") else 4
+    wanted = (
+        8 if mode == 64 and form.size in ("d64", "f64", "n") else 2 if mode == 16 and form.size != "n" else 4
+    )
     return wanted if wanted in sizes else sizes[-1]
 
 
@@ -170,7 +172,7 @@ def _fits(form: Form, kind: Kind, operand: Operand, size: int, mode: int) -> boo
         if operand.distance == "short" or operand.size == 1:
             return kind.size == 1
         return kind.size != 1 or (operand.distance != "near" and operand.size == 0 and not operand.strict)
-    return kind.holds == "imm" and operand.distance == "" and _immediate_fits(form, kind, operand, size)
+    return kind.holds == "imm" and operand.distance == "" and _immediate_fits(form, kind, operand, size, mode)
 
 
 def _register_fits(form: Form, kind: Kind, operand: RegOperand, size: int) -> bool:
@@ -216,7 +218,7 @@ def field_size(form: Form, which: int, opsize: int) -> int:
     return 2 if token == "iz" and opsize == 2 else _TOKEN_SIZES.get(token, 4)
 
 
-def _immediate_fits(form: Form, kind: Kind, operand: ImmOperand, size: int) -> bool:
+def _immediate_fits(form: Form, kind: Kind, operand: ImmOperand, size: int, mode: int) -> bool:
     if kind.place == "fixed":
         return not operand.strict and operand.size in (0, 1)
     if not operand.size:
@@ -226,7 +228,8 @@ def _immediate_fits(form: Form, kind: Kind, operand: ImmOperand, size: int) -> b
         return width == operand.size
     # As nasm reads it: a keyword as wide as the operand says nothing, a narrower one picks the shorter field.
     if form.mnemonic == "push":
-        return operand.size == 2 if size == 2 else operand.size != 2
+        other = 4 if mode == 16 else 2
+        return operand.size == other if size == other else operand.size != other
     if operand.size == size:
         return True
     return width == operand.size or (kind.name == "simm8" and operand.size == 4)
@@ -282,12 +285,13 @@ def _settle_memory(
 
 
 def _candidate(form: Form, size: int, order: tuple[int, ...], mode: int, asked: int) -> Candidate:
-    narrow = size == 2 and form.size in ("v", "z", "d64", "f64")
+    other = 4 if mode == 16 else 2  # what 66 asks for
+    prefixed = size == other and form.size in ("v", "z", "d64", "f64")
     wide = form.rex_w == 1 or (size == 8 and form.size in ("v", "y"))
     if form.mnemonic == "sldt" or form.operands == ("r_m16", "sreg"):
         wide = False  # the low half is written and the upper half cleared all the same
-    asked_narrow = asked == 2 and form.mandatory is None and not form.vex
-    return Candidate(form, form.kinds, size, order, narrow or asked_narrow, wide)
+    asked_other = asked == other and form.mandatory is None and not form.vex
+    return Candidate(form, form.kinds, size, order, prefixed or asked_other, wide)
 
 
 def _short_load(
@@ -309,9 +313,9 @@ def _no_combination(
     mnemonic: str, mode: int, operands: tuple[Operand, ...], rows: tuple[Form, ...]
 ) -> Mistake:
     for operand in operands:
-        if mode == 32 and isinstance(operand, RegOperand) and operand.register.needs_64:
+        if mode != 64 and isinstance(operand, RegOperand) and operand.register.needs_64:
             raise Mistake(
-                f"{operand.register.name} does not exist in 32-bit mode; use `bits 64` or another register"
+                f"{operand.register.name} does not exist in {mode}-bit mode; use `bits 64` or another register"
             )
     there = [f for f in rows if (f.mode64 if mode == 64 else f.mode32)]
     shapes = list(dict.fromkeys(", ".join(form.operands) or "no operands" for form in there))

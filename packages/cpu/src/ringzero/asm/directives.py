@@ -26,6 +26,7 @@ from ringzero.asm.items import (
 )
 from ringzero.asm.lexer import QUOTES, is_ident, string_bytes
 from ringzero.asm.source import read_file
+from ringzero.isa.record import MODES
 
 if TYPE_CHECKING:
     from ringzero.asm.assembler import Assembler, State
@@ -59,11 +60,10 @@ class Directives:
         return scalar(evaluate(self._expression(tokens, 0, what), self.state.scope), what)
 
     def _do_bits(self, tokens: list[str]) -> None:
-        """bits 32 | 64"""
+        """bits 16 | 32 | 64"""
         bits = self._number(tokens, "bits")
-        if bits not in (32, 64):
-            way = "16-bit code is not supported" if bits == 16 else "there is no such mode"
-            raise Mistake(f"bits {bits}: {way}; write bits 32 or bits 64")
+        if bits not in MODES:
+            raise Mistake(f"bits {bits}: there is no such mode; write bits 16, 32 or 64")
         self.mode = self.assembler.preprocessor.bits = bits
 
     def _do_use32(self, tokens: list[str]) -> None:
@@ -75,7 +75,7 @@ class Directives:
         self._do_bits(["64"])
 
     def _do_use16(self, tokens: list[str]) -> None:
-        """use16: refused"""
+        """use16"""
         self._do_bits(["16"])
 
     def _do_default(self, tokens: list[str]) -> None:

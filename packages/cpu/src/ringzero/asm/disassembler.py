@@ -22,7 +22,7 @@ _STRINGS = ("movs", "cmps", "stos", "lods", "scas", "ins", "outs")
 
 
 def disassemble(code: bytes, mode: int = 64, address: int = 0) -> list[tuple[int, bytes, str]]:
-    """(address, bytes, text) of each instruction of `code`, which lies at `address`; mode 64 or 32."""
+    """(address, bytes, text) of each instruction of `code`, which lies at `address`; mode 64, 32 or 16."""
     return list(_walk(bytes(code), mode, address))
 
 
@@ -77,7 +77,7 @@ def _prefixes(record: RecordTuple, form: Form, operands: tuple[Operand, ...], mo
 
 
 def _counts(segment: int, mode: int) -> bool:
-    return mode == 32 or segment >= 4
+    return mode != 64 or segment >= 4
 
 
 def _implicit_memory(form: Form) -> bool:
@@ -119,7 +119,8 @@ def _operand(
     if isinstance(operand, Rel):
         return f"{(end + operand.displacement) & (1 << operand.size * 8) - 1:#x}"
     if isinstance(operand, Far):
-        return ("word " if operand.size == 2 else "") + f"{operand.selector:#x}:{operand.offset:#x}"
+        keyword = "" if operand.size * 8 == mode else _KEYWORDS[operand.size] + " "
+        return keyword + f"{operand.selector:#x}:{operand.offset:#x}"
     if isinstance(operand, SReg):
         return SEGMENTS[operand.number] if operand.number < 6 else f"sr{operand.number}"
     return f"cr{operand.number}" if isinstance(operand, CReg) else f"dr{operand.number}"

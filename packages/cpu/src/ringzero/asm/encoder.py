@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING
 from ringzero.asm.candidates import Candidate, field_size
 from ringzero.asm.expressions import Address, Scope, Unknown, Value, add, evaluate
 from ringzero.asm.operands import FarOperand, ImmOperand, MemOperand, Operand, RegOperand
+from ringzero.isa.dectab import ADDRESS16
 from ringzero.isa.kinds import Kind
+from ringzero.isa.record import NO_REGISTER
 
 if TYPE_CHECKING:
     from ringzero.asm.instruction import Instruction
@@ -86,7 +88,7 @@ class Encoder:
         self.rm: int | None = None
         self.memory: tuple[bytes, Value | None, int] | None = None  # ModRM and SIB, displacement and its size
         self.segment: int | None = None
-        self.address_prefix = False
+        self.address_prefix, self.address_size = False, 0
         self.opcode = candidate.form.opcode
         self.vvvv = 0
         self.fields: list[tuple[int, Value, bool, str]] = []  # size, value, signed, what
@@ -141,8 +143,10 @@ class Encoder:
             number += 4
         elif register.kind == "gpr" and register.size == 1 and 4 <= number <= 7:
             self.need_rex = True
-        if self.mode == 32 and register.needs_64:
-            raise NoFit(f"{register.name} does not exist in 32-bit mode; use `bits 64` or another register")
+        if self.mode != 64 and register.needs_64:
+            raise NoFit(
+                f"{register.name} does not exist in {self.mode}-bit mode; use `bits 64` or another register"
+            )
         bit = {"reg": 4, "rm": 1, "opcode": 1, "vvvv": 0}[place]
         self.rex |= bit if number > 7 else 0
         if place == "reg":
@@ -216,15 +220,17 @@ class Encoder:
     def _take_memory(self, kind: Kind, operand: MemOperand, value: Value) -> None:
         self.segment = operand.segment
         base, index, shift, size = operand.registers(self.scope, self.mode)
-        self.address_prefix = size * 8 != self.mode
+        self.address_prefix, self.address_size = size * 8 != self.mode, size
         if kind.place == "moffs":
             self._field(size, value, False, "address")
             return
         for number, bit in ((base, 1), (index, 2)):
             if number is not None and number > 7:
                 self.rex |= bit
-                if self.mode == 32:
-                    raise NoFit("r8 to r15 do not exist in 32-bit mode; use `bits 64` or another register")
+                if self.mode != 64:
+                    raise NoFit(
+                        f"r8 to r15 do not exist in {self.mode}-bit mode; use `bits 64` or another register"
+                    )
         if base is None and index is None:
             self._absolute(operand, value, size)
         else:
@@ -238,7 +244,10 @@ class Encoder:
         # known yet is taken for a number, a byte longer: sizes must grow along the same path to the same end.
         number = isinstance(value, int) and operand.relative is not True
         self.rip = self.mode == 64 and relative and not number and not isinstance(value, Unknown)
-        if self.rip or self.mode == 32:
+        if size == 2:
+            self._check_displacement(value, size)
+            self.memory = (bytes([6]), value, 2)
+        elif self.rip or self.mode != 64:
             self.memory = (bytes([5]), value, 4)
         else:
             self._check_displacement(value, size)
@@ -248,6 +257,9 @@ class Encoder:
         self, operand: MemOperand, base: int | None, index: int | None, shift: int, value: Value, size: int
     ) -> None:
         self._check_displacement(value, size)
+        if size == 2:
+            self._based16(operand, base, index, shift, value)
+            return
         if base is None:
             assert index is not None
             self.memory = (bytes([4, shift << 6 | (index & 7) << 3 | 5]), value, 4)
@@ -260,21 +272,35 @@ class Encoder:
             head = bytes([mod | 4, shift << 6 | (4 if index is None else index & 7) << 3 | base & 7])
         self.memory = (head, value if width else None, width)
 
+    def _based16(
+        self, operand: MemOperand, base: int | None, index: int | None, shift: int, value: Value
+    ) -> None:
+        """bx or bp, si or di, or one of each (SDM 2A table 2-1)."""
+        named = sorted(number for number in (base, index) if number is not None)
+        pair = (named[0], named[1] if len(named) == 2 else NO_REGISTER)
+        if pair not in ADDRESS16 or shift:
+            raise NoFit(
+                "no such 16-bit address; write bx or bp, si or di, or one of each, or use 32-bit registers"
+            )
+        width = self._displacement_size(operand, 5 if pair == (5, NO_REGISTER) else 0, value, 2)
+        mod = {0: 0, 1: 0x40, 2: 0x80}[width]
+        self.memory = (bytes([mod | ADDRESS16.index(pair)]), value if width else None, width)
+
     @staticmethod
-    def _displacement_size(operand: MemOperand, base: int, value: Value) -> int:
+    def _displacement_size(operand: MemOperand, base: int, value: Value, full: int = 4) -> int:
         if operand.disp_size:
-            return 1 if operand.disp_size == 1 else 4
+            return 1 if operand.disp_size == 1 else full
+        if full == 2 and isinstance(value, int):
+            value = signed_as(value, 2)
         if not isinstance(value, int) or not fits_signed(value, 1):
-            return 4
+            return full
         return 0 if value == 0 and base & 7 != 5 else 1
 
     @staticmethod
     def _check_displacement(value: Value, size: int) -> None:
-        if isinstance(value, int) and not (fits_signed(value, 4) if size == 8 else fits(value, 4)):
-            how = "sign-extended " if size == 8 else ""
-            raise NoFit(
-                f"{value:#x} does not fit in a {how}32-bit displacement; load the address into a register"
-            )
+        if isinstance(value, int) and not (fits_signed(value, 4) if size == 8 else fits(value, size)):
+            how = {8: "sign-extended 32-bit", 4: "32-bit", 2: "16-bit"}[size]
+            raise NoFit(f"{value:#x} does not fit in a {how} displacement; load the address into a register")
 
     # --- putting together ---
 
@@ -302,8 +328,8 @@ class Encoder:
                 raise NoFit(
                     f"{self.high} cannot stand beside a register that needs REX; use another byte register"
                 )
-            if self.mode == 32:
-                raise NoFit("64-bit operands do not exist in 32-bit mode; use `bits 64`")
+            if self.mode != 64:
+                raise NoFit(f"64-bit operands do not exist in {self.mode}-bit mode; use `bits 64`")
             head.append(0x40 | self.rex)
         head += _MAPS[form.opcode_map]
         head.append(self.opcode)
@@ -335,8 +361,8 @@ class Encoder:
             end = len(code) + size + immediates
             if self.rip:
                 value = self._from_end(value, end)
-            signed = self.mode == 64 and not self.address_prefix
-            _put(code, fixups, size, value, signed or size == 1, "displacement", 64 if signed else 32)
+            signed = self.address_size == 8
+            _put(code, fixups, size, value, signed or size == 1, "displacement", 8 * self.address_size)
         for size, value, signed, what in self.fields:
             _put(code, fixups, size, value, signed, what)
         if self.relative_field is not None:

@@ -104,7 +104,9 @@ class Instruction:
         """Remember both lengths of a branch that has a short and a near form and nothing else to decide."""
         found = self._candidates or ()
         if len(found) == 2 and found[0].form.operands == ("rel8",) and found[1].form.operands == ("rel",):
-            near = 4 + len(self.prefixes) + 1 + (found[1].form.opcode_map != 0)
+            near = (
+                (2 if found[1].opsize == 2 else 4) + len(self.prefixes) + 1 + (found[1].form.opcode_map != 0)
+            )
             if not found[1].opsize_prefix:
                 self._branch = (2 + len(self.prefixes), near)
 

@@ -97,10 +97,11 @@ class MemOperand:
 
     def address_size(self, mode: int) -> int:
         """Bytes of the address: the registers', or the mode's."""
-        sizes = {REGISTERS[name].size for name, _, _ in self.terms} or {self.addr_size or mode // 8}
-        if len(sizes) > 1 or min(sizes) < 4 or (mode == 32 and 8 in sizes):
+        named = self.disp_size if mode != 64 and self.disp_size in (2, 4) else 0
+        sizes = {REGISTERS[name].size for name, _, _ in self.terms} or {self.addr_size or named or mode // 8}
+        if len(sizes) > 1 or not sizes <= ({4, 8} if mode == 64 else {2, 4}):
             names = " and ".join(name for name, _, _ in self.terms) or "this keyword"
-            allowed = "all 32-bit or all 64-bit" if mode == 64 else "32-bit"
+            allowed = "all 32-bit or all 64-bit" if mode == 64 else "all 16-bit or all 32-bit"
             raise Mistake(f"{names} cannot address memory here; write {allowed} registers")
         return sizes.pop()
 

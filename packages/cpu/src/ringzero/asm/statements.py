@@ -169,16 +169,16 @@ class StatementParser(Directives):
         word = tokens[at].lower()
         if not is_ident(word):
             raise Mistake(f"instruction expected before {tokens[at]}; a line is label: instruction operands")
-        if opsize == 8 and self.mode == 32:
-            raise Mistake("o64 does not exist in 32-bit mode; use `bits 64`")
+        if opsize == 8 and self.mode != 64:
+            raise Mistake(f"o64 does not exist in {self.mode}-bit mode; use `bits 64`")
         operands = OperandParser(tokens, at + 1, self.local).operands()
         ordered = sorted(set(prefixes), key=lambda p: _ORDER.index(p) if p in _ORDER else len(_ORDER))
         instruction = Instruction(word, operands, self.mode, self.relative, bytes(ordered), opsize)
         return Code(instruction)
 
     def _address_prefix(self, word: str) -> list[int]:
-        if word == "a16" or (word == "a64" and self.mode == 32):
-            raise Mistake(f"{word} addressing is not supported in {self.mode}-bit mode; use the mode's own")
+        if word == ("a16" if self.mode == 64 else "a64"):
+            raise Mistake(f"{word} addressing does not exist in {self.mode}-bit mode; use the mode's own")
         return [0x67] if int(word[1:]) != self.mode else []
 
     def _data(self, size: int, tokens: list[str], at: int) -> Item:

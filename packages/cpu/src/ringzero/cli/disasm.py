@@ -21,7 +21,7 @@ COLUMN = 8  # bytes of an instruction on a line
 @click.command()
 @click.argument("file", type=click.Path(allow_dash=True))
 @click.option(
-    "-b", "bits", type=click.Choice(["64", "32"]), default="64", show_default=True, help="The mode."
+    "-b", "bits", type=click.Choice(["64", "32", "16"]), default="64", show_default=True, help="The mode."
 )
 @click.option("-o", "origin", metavar="ADDRESS", help="The address of the first byte (a flat binary's). [0]")
 def disasm(file: str, bits: str, origin: str | None) -> None:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from ringzero.errors import RingzeroError, UsageError
+from ringzero.isa.control import ATTR_BIG, ATTR_LONG, EFER_LMA
 from ringzero.machine.position import flags_text, thread_text, word
 
 if TYPE_CHECKING:
@@ -130,15 +131,17 @@ def instruction_text(machine: Machine) -> str:
     """The instruction that is next."""
     from ringzero.asm import disassemble
 
-    rip = machine.registers["rip"]
+    rip, at = machine.registers["rip"], machine.cpu.where
     try:
-        code = machine.read_virtual(rip, min(LONGEST_INSTRUCTION, 0x1000 - rip % 0x1000))
+        code = machine.read_virtual(at, min(LONGEST_INSTRUCTION, 0x1000 - at % 0x1000))
         return disassemble(code, mode=mode(machine), address=rip)[0][2]
     except RingzeroError:
         return "(not readable)"
 
 
 def mode(machine: Machine) -> int:
-    """64 or 32, by CS.L and EFER.LMA."""
-    long = machine.registers["efer"] >> 10 & 1 and machine.registers["cs_attr"] >> 9 & 1
-    return 64 if long else 32
+    """64, 32 or 16, by CS.L and EFER.LMA, and CS.D."""
+    attr = machine.registers["cs_attr"]
+    if machine.registers["efer"] & EFER_LMA and attr & ATTR_LONG:
+        return 64
+    return 32 if attr & ATTR_BIG else 16

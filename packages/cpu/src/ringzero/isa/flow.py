@@ -45,7 +45,7 @@ form("int3", "CC")
 form("int", "CD ib", "imm8", size="v")
 form("int1", "F1", aliases="icebp")
 form("into", "CE", modes="32", reads="o")
-form("iretw", "o16 CF", flags="oszapcditn")
+form("iretw", "o16 CF", flags="oszapcditn", aliases="iret")
 form("iretd", "o32 CF", flags="oszapcditnvr", aliases="iret")
 form("iretq", "o64 CF", modes="64", flags="oszapcditnr")
 

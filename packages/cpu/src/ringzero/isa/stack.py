@@ -36,10 +36,10 @@ form("pushad", "o32 60", modes="32", aliases="pusha")
 form("popaw", "o16 61", modes="32", aliases="popa")
 form("popad", "o32 61", modes="32", aliases="popa")
 
-form("pushfw", "o16 9C", size="d64", reads="oszapcditnvr")
+form("pushfw", "o16 9C", size="d64", aliases="pushf", reads="oszapcditnvr")
 form("pushfd", "o32 9C", size="d64", modes="32", aliases="pushf", reads="oszapcditnvr")
 form("pushfq", "o64 9C", size="d64", modes="64", aliases="pushf", reads="oszapcditnvr")
-form("popfw", "o16 9D", size="d64", flags="oszapcditnr")
+form("popfw", "o16 9D", size="d64", aliases="popf", flags="oszapcditnr")
 form("popfd", "o32 9D", size="d64", modes="32", aliases="popf", flags="oszapcditnr")
 form("popfq", "o64 9D", size="d64", modes="64", aliases="popf", flags="oszapcditnr")
 

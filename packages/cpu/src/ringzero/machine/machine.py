@@ -122,9 +122,12 @@ class Machine(Core):
 
     @classmethod
     def flat(
-        cls, code: bytes, *, address: int = flat.CODE_ADDRESS, mode: Literal[32, 64] = 64, **options: Any
+        cls, code: bytes, *, address: int | None = None, mode: Literal[16, 32, 64] = 64, **options: Any
     ) -> Machine:
-        """A machine that starts at raw code, flat, in 64-bit or 32-bit mode; see `boot.flat` for what lies where."""
+        """A machine that starts at raw code, in flat 64-bit or 32-bit mode or in real mode (16).
+
+        `boot.flat` says what lies where; `address` is 0x10000 unless said, 0x7C00 in real mode.
+        """
         machine = cls(**options)
         machine._enter(flat.load(machine.memory, code, address=address, mode=mode))
         return machine

@@ -1,5 +1,7 @@
 """Code without an image, for tests and experiments: 64-bit long mode, flat, everything mapped to itself.
 
+In real mode it is a boot sector without a BIOS: at 0000:7C00, where the stack ends too, and interrupt vectors at 0.
+
 0x0500  GDT: 0x08 32-bit code, 0x10 64-bit code, 0x18 data, 0x20 user data, 0x28 user 64-bit code
 0x1000  PML4; 0x2000 PDPT; 0x3000 … page directories of 2 MiB pages, one a GiB
 the stack grows down from the code
@@ -16,6 +18,8 @@ from ringzero.machine.memory import Memory
 
 GDT, PML4, PDPT, DIRECTORIES = 0x500, 0x1000, 0x2000, 0x3000
 CODE_ADDRESS = 0x10000
+BOOT_SECTOR = 0x7C00
+REAL_LIMIT, REAL_ATTR, VECTORS = 0xFFFF, 0x93, 256 * 4
 PRESENT_WRITABLE, LARGE = 3, 0x80
 # Descriptors: null, 32-bit code, 64-bit code, data, user data, user 64-bit code.
 DESCRIPTORS = (
@@ -40,12 +44,15 @@ def _identity_map(memory: Memory) -> None:
 
 
 def load(
-    memory: Memory, code: bytes, *, address: int = CODE_ADDRESS, mode: Literal[32, 64] = 64
+    memory: Memory, code: bytes, *, address: int | None = None, mode: Literal[16, 32, 64] = 64
 ) -> EntryState:
-    """Put `code` at a physical address and start it there, in flat 64-bit or 32-bit mode, interrupts off.
+    """Put `code` at a physical address and start it there, in flat 64-bit or 32-bit mode or real mode, interrupts off.
 
-    Raises UsageError when the code does not fit above the tables.
+    Raises UsageError when the code does not fit above the tables, or below 64 KiB in real mode.
     """
+    if mode == 16:
+        return _real_mode(memory, code, BOOT_SECTOR if address is None else address)
+    address = CODE_ADDRESS if address is None else address
     if address < CODE_ADDRESS or address + len(code) > memory.size:
         raise UsageError(
             f"code at {address:#x}+{len(code):#x} does not lie between {CODE_ADDRESS:#x} and {memory.size:#x}"
@@ -64,4 +71,20 @@ def load(
         registers=registers,
         segments={"cs": cs, **data, "tr": Segment(0, 0, 0x67, TSS64_BUSY)},
         gdtr=(GDT, 8 * len(DESCRIPTORS) - 1),
+    )
+
+
+def _real_mode(memory: Memory, code: bytes, address: int) -> EntryState:
+    """Real mode as a boot sector finds it: all segments at 0, limits of 64 KiB."""
+    if address < VECTORS or address + len(code) > min(memory.size, REAL_LIMIT + 1):
+        raise UsageError(
+            f"code at {address:#x}+{len(code):#x} does not lie between {VECTORS:#x} and {REAL_LIMIT + 1:#x}"
+        )
+    memory.write(address, code)
+    return EntryState(
+        protocol="flat",
+        registers={"rip": address, "rsp": BOOT_SECTOR, "rflags": 2, "cr0": 0x10, "cr4": 0, "efer": 0},
+        segments=dict.fromkeys(("cs", "ds", "es", "ss", "fs", "gs"), Segment(0, 0, REAL_LIMIT, REAL_ATTR)),
+        gdtr=(0, 0),
+        idtr=(0, VECTORS - 1),
     )
