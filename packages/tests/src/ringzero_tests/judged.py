@@ -21,6 +21,7 @@ _HOST_ANSWERS = {
     "rdtsc": "reads the host's clock",
     "rdtscp": "reads the host's clock",
     "rdpid": "reads the host's processor number",
+    "serialize": "the processors that recorded do not have it",
     "rdrand": "is random",
     "rdseed": "is random",
     "xgetbv": "describes the host",
