@@ -64,6 +64,11 @@ def features() -> frozenset[str]:
     return frozenset()
 
 
+def has(feature: str) -> bool:
+    """Tell whether the host has a feature by QEMU's name, which a row needs ("" is always there)."""
+    return not feature or feature.replace(".", "_").replace("-", "_") in features()
+
+
 class Silicon:
     """A worker process that runs cases. Use as a context manager, or call `close()`."""
 

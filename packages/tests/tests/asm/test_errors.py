@@ -12,6 +12,11 @@ from ringzero.asm import AssemblyError, assemble
 # source line(s), and what the one message for it must say (behind `t.asm:1: text: `)
 CASES = (
     ("mov [rax], 5", "operand size unknown; write byte, word, dword or qword"),
+    ("andn eax, ebx", "no such operand combination in 64-bit mode; andn takes r, v, rm"),
+    ("rep andn eax, ebx, ecx", "andn takes no prefix but an address size and a segment"),
+    ("o16 andn eax, ebx, ecx", "andn takes no prefix but an address size and a segment"),
+    ("repne movbe eax, [rax]", "rep and repne would make another instruction of movbe"),
+    ("crc32 eax, [rax]", "operand size unknown; write byte, word or dword"),
     ("movv eax, 5", "unknown instruction movv (did you mean mov?)"),
     ("hltt", "unknown instruction hltt (did you mean hlt?); if it is a label, write hltt:"),
     ("mov eax, bl", "operand sizes differ"),

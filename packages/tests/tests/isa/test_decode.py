@@ -101,6 +101,11 @@ CASES = (
     (64, "0f 01 f8", "swapgs [0F 01 F8]", {}),
     (64, "f3 0f 1e fa", "endbr64 [F3 0F 1E FA]", {}),
     (64, "44 0f 20 05", "mov rr, creg [0F 20 /r]", {"mod": 3, "reg": 8, "rm": 5, "length": 4}),  # mod is ignored
+    (64, "c4 62 b0 f2 c1", "andn r, v, rm [VEX.LZ.0F38 F2 /r]", {"opsize": 8, "reg": 8, "opreg": 9, "rm": 1}),
+    (64, "67 64 c4 c2 71 f7 00", "shlx r, rm, v [VEX.LZ.66.0F38 F7 /r]", {"addrsize": 4, "seg": 4, "base": 8}),
+    # In 32-bit code B, W and the top bit of an operand in vvvv are ignored (silicon says so too).
+    (32, "c4 c2 b0 f2 c1", "andn r, v, rm [VEX.LZ.0F38 F2 /r]", {"opsize": 4, "opreg": 1, "rm": 1, "rex": 0}),
+    (32, "c4 02", "les r, m [C4 /r]", {"base": 2}),
     (64, "f0 48 0f b1 0f", "cmpxchg rm, r [0F B1 /r]", {"prefixes": R.LOCK | R.REX_PREFIX}),
 )  # fmt: skip
 
@@ -123,6 +128,17 @@ REFUSED = (
     (64, "06", R.INVALID, 1),  # push es went away
     (64, "0f 0a", R.INVALID, 2),
     (64, "ff f8", R.INVALID, 2),  # FF /7
+    (64, "66 c4 e2 70 f2 01", R.INVALID, 6),  # no 66, F2, F3, LOCK or REX before VEX, and that comes last
+    (64, "40 c4 e2 70 f2 01", R.INVALID, 6),
+    (64, "c4 e2 74 f2 c1", R.INVALID, 5),  # L is 1
+    (64, "c4 e3 73 f0 c1 07", R.INVALID, 6),  # rorx has nothing in vvvv
+    (32, "c4 e3 3b f0 c1 07", R.INVALID, 6),  # of which 32-bit code, too, looks at all bits
+    (64, "c4 e0 70 f2 c1", R.INVALID, 4),  # no map 0
+    (64, "c4", R.TRUNCATED, 1),
+    (64, "c4 e2 70", R.TRUNCATED, 3),
+    (64, "c4 e3 7b f0 c1", R.TRUNCATED, 5),
+    (32, "c4 c2", R.TRUNCATED, 2),
+    (64, "f3 0f 38 f0 00", R.INVALID, 4),  # movbe takes no F3
     (64, "8e c8", R.INVALID, 2),  # mov cs, ax
     (64, "8c f0", R.INVALID, 2),  # no seventh segment register
     (64, "0f 20 c8", R.INVALID, 3),  # cr1

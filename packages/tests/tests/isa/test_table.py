@@ -94,6 +94,7 @@ BAD = (
     (("a", "0F"), None),
     (("a", "01 02 03"), "one opcode byte"),
     (("a", "/r"), "one opcode byte"),
+    (("a", "VEX.L1.0F38 F2 /r"), "no word of the notation"),
 )  # fmt: skip
 
 
@@ -121,6 +122,9 @@ ENCODINGS = (
     ("NP 0F AE /5 mod=3", {"no_prefix": True, "mod3": True, "digit": 5}),
     ("a32 E3 cb", {"need_addrsize": 4, "immediates": ("cb",)}),
     ("66", {"mandatory": None, "opcode": 0x66}),
+    ("VEX.LZ.F2.0F3A F0 /r ib", {"vex": True, "mandatory": 0xF2, "opcode_map": 3, "opcode": 0xF0, "no_prefix": False}),
+    ("VEX.LZ.0F38 F3 /1", {"vex": True, "mandatory": None, "opcode_map": 2, "no_prefix": True, "digit": 1}),
+    ("NFx 0F C7 /6", {"no_repeat": True, "no_prefix": False, "digit": 6}),
 )  # fmt: skip
 
 

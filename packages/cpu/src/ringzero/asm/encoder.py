@@ -321,6 +321,8 @@ class Encoder:
             head.append(0x67)
         if form.vex:
             return bytes(head) + self._vex()
+        if (form.no_prefix or form.no_repeat) and (0xF2 in head or 0xF3 in head):
+            raise NoFit(f"rep and repne would make another instruction of {form.mnemonic}; remove the prefix")
         if form.mandatory is not None:
             head.append(form.mandatory)
         if self.rex or self.need_rex:
@@ -338,7 +340,8 @@ class Encoder:
     def _vex(self) -> bytes:
         """The VEX prefix and the opcode (SDM 2A 2.3.5): R, X, B and vvvv are inverted, L is 0."""
         form, rex = self.candidate.form, self.rex
-        if any(prefix in _NOT_BEFORE_VEX for prefix in self.instruction.prefixes):
+        narrow = self.instruction.opsize == 2
+        if narrow or any(prefix in _NOT_BEFORE_VEX for prefix in self.instruction.prefixes):
             raise NoFit(f"{form.mnemonic} takes no prefix but an address size and a segment; remove it")
         last = (rex & 8) << 4 | (~self.vvvv & 15) << 3 | _VEX_PP[form.mandatory]
         return bytes([0xC4, (~rex & 7) << 5 | form.opcode_map, last, self.opcode])
