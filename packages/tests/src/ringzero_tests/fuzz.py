@@ -16,6 +16,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -85,24 +86,34 @@ def _headers(directory: Path) -> None:
     module.write_headers(directory)
 
 
-def build(target: str) -> Path:
-    """Compile a target unless one of the same sources is there; return the program's path."""
+def _sources(target: str) -> dict[str, bytes]:
+    """All that a target is made of, by file name, read once: a tree may change while the compiler is at work."""
     csrc, generated = TREE / "packages/cpu/csrc", cache() / "generated"
     generated.mkdir(parents=True, exist_ok=True)
     _headers(generated)
-    core = [csrc / "decode.c"] if target == "decode" else sorted(csrc.glob("*.c"))
-    sources = [TREE / f"packages/tests/fuzz/{target}.c", *core]
-    read = [*sources, *sorted(csrc.glob("*.h")), *sorted(generated.glob("*.h"))]
-    digest = hashlib.sha256(b"".join(path.read_bytes() for path in read)).hexdigest()[:16]
+    files = [*csrc.glob("*.h"), *generated.glob("*.h"), *(csrc.glob("*.c") if target == "blocks" else ())]
+    files += [csrc / "decode.c"]
+    return {path.name: path.read_bytes() for path in sorted(files)} | {
+        f"fuzz_{target}.c": (TREE / f"packages/tests/fuzz/{target}.c").read_bytes()
+    }
+
+
+def build(target: str) -> Path:
+    """Compile a target unless one of the same sources is there; return the program's path."""
+    sources = _sources(target)
+    digest = hashlib.sha256(repr(sorted(sources.items())).encode()).hexdigest()[:16]
     program = cache() / f"{target}-{digest}"
-    if not program.exists():
-        made = program.with_suffix(f".{os.getpid()}")
+    if program.exists():
+        return program
+    with tempfile.TemporaryDirectory() as name:
+        for file, content in sources.items():
+            (Path(name) / file).write_bytes(content)
         # Not optimised, and with one switch: sanitizers make the loop so large that more takes minutes.
         level = "-O0" if target == "blocks" else "-O1"
-        command = ["clang", "-g", level, "-std=gnu11", "-DRZ_NO_COMPUTED_GOTO", *SANITIZE, f"-I{csrc}",
-                   f"-I{generated}", *map(str, sources), "-o", str(made)]  # fmt: skip
-        subprocess.run(command, check=True)
-        made.replace(program)
+        command = ["clang", "-g", level, "-std=gnu11", "-DRZ_NO_COMPUTED_GOTO", *SANITIZE, f"-I{name}",
+                   *(file for file in sources if file.endswith(".c")), "-o", "target"]  # fmt: skip
+        subprocess.run(command, check=True, cwd=name)
+        shutil.move(Path(name) / "target", program)
     return program
 
 
