@@ -64,6 +64,7 @@ DELIBERATE: tuple[tuple[str, str], ...] = (
     ("a prefix where it is not allowed is an error here, a warning there", r"^(lock|xacquire|repn?e?) "),
     ("a value that does not fit is an error here, a warning there",
      r"(0x[0-9a-f_]{5,}|-0x8|-1 <<|0xff|0x80|0x100|'ab'|\$)"),
+    ("a place beyond a short branch is an error here, a warning there", r"^(loop\w*|j\w?cxz) "),
     ("SYSCALL and SYSRET are Intel's in 64-bit mode only; nasm has no SYSRETQ, and takes it for a label",
      r"^(syscall|sysretq?)$"),
     ("SALC is not in the manual, and UD1 has a ModRM byte (SDM 2B, UD)", r"^(salc|ud1)$"),
