@@ -44,13 +44,14 @@ def case_for(form: Form, bits: int, seed: int, shaper: Shaper | None = None) -> 
         return None
     draws = Draws(form.mnemonic, form.encoding, ",".join(form.operands), bits, seed)
     for _ in range(ATTEMPTS):
-        case = _attempt(form, bits, draws, shaper or SHAPERS.get(form.mnemonic))
+        case = attempt(form, bits, draws, shaper or SHAPERS.get(form.mnemonic))
         if case is not None:
             return case
     return None
 
 
-def _attempt(form: Form, bits: int, draws: Draws, shaper: Shaper | None) -> Case | None:
+def attempt(form: Form, bits: int, draws: Draws, shaper: Shaper | None) -> Case | None:
+    """One draw of a case; None where it does not encode the row."""
     draft = Draft(form, bits, draws, _registers(draws, bits))
     draft.flags = draws.bits(12) & ARITHMETIC | DF * draws.chance(6) | AC * draws.chance(12)
     draft.address = _address(draws)

@@ -44,10 +44,11 @@ class RowVectors:
 
 def cases_of_row(form: Form, bits: int, count: int, first: int = 0) -> list[Case | None]:
     """Return the cases of `count` seeds from `first` on; None where there is none that vendors agree on."""
-    return [_agreed(form, case_for(form, bits, seed)) for seed in range(first, first + count)]
+    return [agreed(form, case_for(form, bits, seed)) for seed in range(first, first + count)]
 
 
-def _agreed(form: Form, case: Case | None) -> Case | None:
+def agreed(form: Form, case: Case | None) -> Case | None:
+    """The case, or None where Intel and AMD part ways on it."""
     if case is None:
         return None
     record = decode(case.code, case.bits, limit=1)
