@@ -38,6 +38,8 @@ VECTORS = {0: "DE", 1: "DB", 2: "NMI", 3: "BP", 4: "OF", 5: "BR", 6: "UD", 7: "N
            12: "SS", 13: "GP", 14: "PF", 17: "AC"}  # fmt: skip
 _WITH_ERROR = {8, 10, 11, 12, 13, 14, 17}
 _TRAPS = {1, 3, 4, 8}  # and every vector that only INT n raises: these do not push RF
+#: Intel's, since AMD's have no SYSENTER in long mode.
+QEMU_CPU = "qemu64,vendor=GenuineIntel,+pdpe1gb,+rdtscp,+rdpid,+smep,+smap,+umip,+fsgsbase,+wbnoinvd"
 RF, DONE, CODE, REPORTS = 1 << 16, 0x80, 0x250000, 0xB00000
 
 
@@ -174,8 +176,7 @@ def run_on_qemu(guest: Guest, seconds: int = 10) -> dict[str, str]:
         image, ram = Path(folder, "guest.elf"), Path(folder, "ram")
         image.write_bytes(guest.elf)
         command = (
-            ["qemu-system-x86_64", "-accel", "tcg", "-cpu", "qemu64,+pdpe1gb,+rdtscp,+smep,+smap,+umip", "-m", "16",
-             "-display", "none",
+            ["qemu-system-x86_64", "-accel", "tcg", "-cpu", QEMU_CPU, "-m", "16", "-display", "none",
              "-no-reboot", "-nodefaults", "-kernel", str(image), "-device", "isa-debug-exit,iobase=0xf4,iosize=4",
              "-object", f"memory-backend-file,id=ram,size=16M,mem-path={ram},share=on",
              "-machine", "memory-backend=ram"]

@@ -11,10 +11,10 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from ringzero_tests import legacy_guest, system_cases, system_cases_protection
+from ringzero_tests import legacy_guest, system_cases, system_cases_models, system_cases_protection
 from ringzero_tests.system_runner import Guest, run_here, run_on_qemu
 
-CASES = (*system_cases.CASES, *system_cases_protection.CASES)
+CASES = (*system_cases.CASES, *system_cases_protection.CASES, *system_cases_models.CASES)
 assert len({case.name for case in CASES}) == len(CASES), "two rows have one name"
 PATH = Path(__file__).parent / "recorded" / "system.txt"
 LEGACY = PATH.with_name("legacy.txt")
