@@ -12,7 +12,7 @@ written since the last time is hashed again.
 from __future__ import annotations
 
 import mmap
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from hashlib import blake2b
 
 from ringzero.errors import UsageError
@@ -56,7 +56,6 @@ class Page:
 ZERO_PAGE = Page(bytes(PAGE_SIZE))
 ZERO_DIGEST = ZERO_PAGE.digest
 _IS_DIRTY = bytes(0 if flags & CLEAN else 1 for flags in range(256))
-_SET_CLEAN = bytes(flags | CLEAN for flags in range(256))
 
 
 def parse_size(size: int | str) -> int:
@@ -128,15 +127,16 @@ class Memory:
 
     def collect(self) -> list[int]:
         """The pages written since the last collect, ascending; from now on they count as clean again."""
-        marks = self.page_flags.translate(_IS_DIRTY)
-        page = marks.find(1)
+        flags = self.page_flags
+        find = flags.translate(_IS_DIRTY).find
+        page = find(1)
         if page < 0:
             return []
         pages = []
         while page >= 0:
             pages.append(page)
-            page = marks.find(1, page + 1)
-        self.page_flags[:] = self.page_flags.translate(_SET_CLEAN)
+            flags[page] |= CLEAN
+            page = find(1, page + 1)
         self.epoch += 1
         self.unsaved.update(pages)
         self._unhashed.update(dict.fromkeys(pages))
@@ -154,9 +154,9 @@ class Memory:
         content = self.ram[number << PAGE_SHIFT : (number + 1) << PAGE_SHIFT]
         return ZERO_PAGE if content == ZERO_PAGE.content else Page(content)
 
-    def same_as(self, page: int, content: Page) -> None:
-        """A snapshot holds this page's present content: one digest serves both."""
-        self._unhashed[page] = content
+    def same_as(self, pages: Mapping[int, Page]) -> None:
+        """A snapshot holds these pages' present content: one digest serves both."""
+        self._unhashed.update(pages)
 
     def state_digest(self) -> bytes:
         """The digest of all memory. Hashes the pages written since the last call, and the tree above them."""

@@ -11,6 +11,8 @@ from collections.abc import Iterable
 
 from ringzero.machine.memory import CODE, GROUP, PAGE_SHIFT, PAGE_SIZE, TABLE, ZERO_PAGE, Memory, Page
 
+CODE_OR_TABLE = CODE | TABLE
+
 Tree = tuple[tuple[Page, ...], ...]
 
 
@@ -60,12 +62,9 @@ class PageStore:
         memory = self.memory
         memory.collect()
         if memory.unsaved:
-            changed = []
-            for number in sorted(memory.unsaved):
-                page = memory.page(number)
-                memory.same_as(number, page)
-                changed.append((number, page))
-            self.tree = with_pages(self.tree, changed)
+            changed = {number: memory.page(number) for number in sorted(memory.unsaved)}
+            memory.same_as(changed)
+            self.tree = with_pages(self.tree, changed.items())
             memory.unsaved.clear()
         return self.tree
 
@@ -73,16 +72,19 @@ class PageStore:
         """Make memory equal to a tree; the number of pages that were written."""
         memory = self.memory
         memory.collect()
-        numbers = memory.unsaved.union(differing(self.tree, tree))
+        numbers = memory.unsaved
+        if tree is not self.tree:
+            numbers.update(differing(self.tree, tree))
+        pages = {number: tree[number // GROUP][number % GROUP] for number in numbers}
         ram, flags = memory.ram, memory.page_flags
-        for number in sorted(numbers):
-            page, start = tree[number // GROUP][number % GROUP], number << PAGE_SHIFT
+        for number, page in pages.items():
+            start = number << PAGE_SHIFT
             # Translated blocks and cached walks stay when the bytes they came from stay.
-            if flags[number] & (CODE | TABLE) and ram[start : start + PAGE_SIZE] != page.content:
+            if flags[number] & CODE_OR_TABLE and ram[start : start + PAGE_SIZE] != page.content:
                 for hook in memory.on_write:
                     hook(number)
             ram[start : start + PAGE_SIZE] = page.content
-            memory.same_as(number, page)
+        memory.same_as(pages)
         self.tree = tree
-        memory.unsaved.clear()
-        return len(numbers)
+        numbers.clear()
+        return len(pages)

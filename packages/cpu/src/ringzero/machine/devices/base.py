@@ -110,6 +110,7 @@ class DeviceState:
         found = [part for device in devices for part in parts(device, device.name)]
         self.layout = tuple((name, names) for name, _, names, _ in found)
         self._parts = [(part, names) for _, part, names, _ in found]
+        self._last: tuple[Any, list[tuple[dict[str, Any], dict[str, Any]]]] = (None, [])
         self._fields = [(part, _getter(names)) for _, part, names, _ in found]
         self._hashed = [(part, _getter(names)) for _, part, _, names in found]
 
@@ -122,9 +123,15 @@ class DeviceState:
         return tuple([getter(part) for part, getter in self._hashed])
 
     def load(self, state: tuple[Values, ...]) -> None:
-        """Put the fields from `save()` back."""
-        for (part, names), values in zip(self._parts, state, strict=True):
-            part.__dict__.update(zip(names, values, strict=True))
+        """Put the fields from `save()` back. One state is often loaded many times in a row: it is laid out once."""
+        if self._last[0] is not state:
+            laid_out = [
+                (part.__dict__, dict(zip(names, values, strict=True)))
+                for (part, names), values in zip(self._parts, state, strict=True)
+            ]
+            self._last = (state, laid_out)
+        for fields, values in self._last[1]:
+            fields.update(values)
 
     def fits(self, state: tuple[Any, ...]) -> bool:
         """Whether a state that came from a file has the shape and the types of this one."""
