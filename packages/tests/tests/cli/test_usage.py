@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from ringzero.cli.main import main
+from ringzero.cpu.model import MODELS
+from ringzero.isa.features import FEATURES
 
 # (arguments, what the line must name); {dir} is an empty directory, {empty} an empty file, {text} one that is no ELF
 USAGE = [
@@ -34,6 +36,9 @@ USAGE = [
     (["run", "{text}", "-m", "lots"], "lots"),
     (["run", "{text}", "--max-steps", "-1"], "--max-steps"),
     (["run", "{text}", "--stages", "{dir}/missing.toml"], "missing.toml"),
+    (["run", "{text}", "--cpu", "i486"], "no model 'i486'"),
+    (["boot", "--cpu", "max,+bmi"], "no feature 'bmi'; near it: bmi"),
+    (["boot", "--cpu", ""], "see --cpu help"),
     (["boot", "--config", "nosuch"], "nosuch"),
     (["boot", "--engine", "steam"], "steam"),
     (["boot", "--layout", "1000"], "1000"),
@@ -92,6 +97,13 @@ def test_a_full_disk_is_no_traceback() -> None:
 def test_output_may_be_closed_or_of_another_alphabet(line: str) -> None:
     done = shell(line)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_cpu_help_lists_models_and_features(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["boot", "--cpu", "help"]) == 0
+    written = capsys.readouterr().out
+    for name in (*MODELS, *FEATURES):
+        assert f" {name} " in written
 
 
 def test_help_names_the_commands_and_imports_little() -> None:

@@ -97,7 +97,7 @@ _feature("abm", "80000001 ecx 5", "LZCNT, which without it is BSR")
 _feature("3dnowprefetch", "80000001 ecx 8", "PREFETCHW; without it, too, a NOP")
 _feature("syscall", "80000001 edx 11", "SYSCALL and SYSRET", efer=C.EFER_SCE)
 _feature("nx", "80000001 edx 20", "pages that cannot be executed", efer=C.EFER_NXE)
-_feature("pdpe1gb", "80000001 edx 26", "1 GiB pages")
+_feature("pdpe1gb", "80000001 edx 26", "1 GiB pages; the page walk always has them")
 _feature("rdtscp", "80000001 edx 27", "RDTSCP")
 _feature("lm", "80000001 edx 29", "long mode", efer=C.EFER_LME | C.EFER_LMA)
 
