@@ -21,7 +21,6 @@ _HOST_ANSWERS = {
     "rdtsc": "reads the host's clock",
     "rdtscp": "reads the host's clock",
     "rdpid": "reads the host's processor number",
-    "serialize": "the processors that recorded do not have it",
     "rdrand": "is random",
     "rdseed": "is random",
     "xgetbv": "describes the host",
@@ -46,7 +45,7 @@ def why_not_silicon(form: Form, bits: int) -> str | None:
         and form.mnemonic != "push"
     ):
         return _SEGMENT_LOADS
-    if form.mnemonic in ("lds", "les", "lss", "lfs", "lgs", "verr", "verw", "lar", "lsl"):
+    if form.mnemonic in ("lfs", "lgs", "verr", "verw", "lar", "lsl"):
         return _SEGMENT_LOADS
     return None
 
@@ -58,6 +57,8 @@ def vendors_differ(form: Form, record: RecordTuple, bits: int) -> bool:
         return True  # AMD honours 66 before near branches (APM 3 1.2.4)
     if name in ("jmp", "call") and "m_far" in form.operands and record[REX] & 8:
         return True  # AMD ignores REX.W there (APM 3, JMP far)
+    if name == "lss" and record[REX] & 8:
+        return True  # and here (APM 3, LSS)
     if name == "nop" and form.operands == ("rr",):
         return True  # 0F 0D with a register: AMD raises #UD, Intel has a NOP there (SDM 2D, opcode map)
     return name == "movsxd" and "rm16" in form.operands  # AMD reads 32 bits

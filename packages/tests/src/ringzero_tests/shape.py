@@ -337,6 +337,17 @@ def _counted_in_vvvv(draft: Draft) -> None:
     set_register(draft, draft.opreg, draws.bits(48) << 16 | count)
 
 
+@shapes("les", "lds", "lss")
+def _far_pointer(draft: Draft) -> None:
+    """The selector is the one that is there already, or none in any table: the worker's segments stay as they are."""
+    if draft.memory is not None:
+        selector = draft.draws.pick((USER_SS, USER_SS, USER_SS, 0xFFFB))
+        pointer = draft.draws.value().to_bytes(8, "little")[: draft.operand_size] + selector.to_bytes(
+            2, "little"
+        )
+        poke(draft, draft.memory.target, pointer)
+
+
 @shapes("popcnt", "bsf", "bsr", "tzcnt", "lzcnt")
 def _count_bits(draft: Draft) -> None:
     if draft.draws.chance(3):
