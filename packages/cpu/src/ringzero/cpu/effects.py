@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from functools import cache
 
 from ringzero.cpu.uops import Uop
 
@@ -110,8 +111,9 @@ def _put(width: int) -> str:
     return "D = {}" if width >= 32 else f"D = (D & {M64 ^ ((1 << width) - 1)}) | {{}}"
 
 
+@cache
 def statements(uop: Uop) -> list[ast.stmt]:
-    """The effect of `uop` as a syntax tree, specialised to its width."""
+    """The effect of `uop` as a syntax tree, specialised to its width; not to be changed."""
     lines = []
     for line in uop.effect.split("\n"):
         stripped = line.strip()

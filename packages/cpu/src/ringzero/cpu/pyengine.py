@@ -18,7 +18,8 @@ from ringzero.cpu.faults import GuestFault
 from ringzero.cpu.interfaces import Memory
 from ringzero.cpu.mmu import Walker, is_canonical, truncated
 from ringzero.cpu.mode import mode_word
-from ringzero.cpu.pyfunctions import bind
+from ringzero.cpu.pyfunctions import bind, environment
+from ringzero.cpu.pyhot import Hot, compilable, compile_hot
 from ringzero.cpu.segments import checked
 from ringzero.cpu.state import SLOT, State
 from ringzero.cpu.uops import STACK
@@ -32,6 +33,7 @@ M64 = (1 << 64) - 1
 RIP, RFLAGS, RES, AUX, MODE = (SLOT[n] for n in ("rip", "rflags", "res", "aux", "mode"))
 LEFT, RESUME, ATTENTION, DR7 = (SLOT[n] for n in ("left", "resume", "attention", "dr7"))
 
+HOT = 400  # runs after which a block is compiled: by then it has cost about as much as that does
 Op = tuple[Callable[..., Any], int, int, int, int, int, int]
 #: What a block is known by: physical address, rip, mode, and the limit of the code segment.
 Key = tuple[int, int, int, int]
@@ -49,6 +51,20 @@ class _Alone(Exception):
     """An effect is about to store into a page table: its instruction must end the block, for code may move."""
 
 
+class _Kept:
+    """A block that is kept: as a list of functions, and, once it is hot, as one."""
+
+    __slots__ = ("block", "cold", "count", "epoch", "hot", "links", "ops", "targets")
+
+    def __init__(self, block: Block, ops: list[Op]) -> None:
+        self.block, self.ops = block, ops
+        self.cold = HOT if compilable(block) else 0  # runs until it is compiled
+        self.hot: Hot | None = None
+        self.count, self.targets = block.count, (block.target, block.following)
+        self.links: list[_Kept | None] = []  # hot blocks that came after it, by the code of its ending,
+        self.epoch = -1  # good as long as nothing has been forgotten since
+
+
 class PythonEngine:
     """Runs blocks on `state` and `memory`. See `native.NativeEngine` for the same in C."""
 
@@ -59,9 +75,10 @@ class PythonEngine:
         self.walker = Walker(memory, self._table, self._mark_over_code)
         self.tables: list[int] = []
         self.R: list[int] = state.unpack()
-        self.blocks: dict[Key, tuple[Block, list[Op]]] = {}
+        self.blocks: dict[Key, _Kept] = {}
         self.pages: dict[int, set[Key]] = {}
-        self.entries: dict[tuple[int, int, int], tuple[Block, list[Op]]] = {}
+        self.entries: dict[tuple[int, int, int], _Kept] = {}
+        self.epoch = 0  # how often entries have been forgotten
         self.readable: tuple[dict[int, int], dict[int, int]] = ({}, {})
         self.writable: tuple[dict[int, int], dict[int, int]] = ({}, {})
         self.user = 0
@@ -71,14 +88,16 @@ class PythonEngine:
         self.hits: int | None = None  # set then too: breakpoints on data that it has met
         self.on_code_write: Callable[[int, int], None] | None = None
         self.between_runs = False
-        self.functions = bind(self)
+        self.names = environment(self)
+        self.functions = bind(self.names)
 
     # --- translations and blocks -------------------------------------------------------------------------------------
 
     def flush_translations(self) -> None:
         """Forget every cached translation, and with them which pages were tables: CR3, a table or the like changed."""
-        for cache in (*self.readable, *self.writable, self.entries):
+        for cache in (*self.readable, *self.writable):
             cache.clear()
+        self._forget_entries()
         for page in self.tables:
             self.memory.page_flags[page] &= ~TABLE
         self.tables.clear()
@@ -108,7 +127,7 @@ class PythonEngine:
         elif access & FETCH or self.between_runs:
             self.invalidate(address, size)
         elif any(
-            self._overlaps(self.blocks[key][0], address, size) for key in self.pages.get(address >> 12, ())
+            self._overlaps(self.blocks[key].block, address, size) for key in self.pages.get(address >> 12, ())
         ):
             raise _Leaving(Leave.CODE, address, size)
 
@@ -128,7 +147,7 @@ class PythonEngine:
     def install(self, block: Block) -> None:
         """Keep a block until its bytes change."""
         key = (block.physical, block.linear, block.mode, M.code_limit(self.state.words))
-        self.blocks[key] = (block, self.compile(block))
+        self.blocks[key] = _Kept(block, self.compile(block))
         for page in self._pages_of(block):
             self.pages.setdefault(page, set()).add(key)
             self.memory.page_flags[page] |= CODE
@@ -148,7 +167,7 @@ class PythonEngine:
         """Drop every block that has bytes in [physical, physical + length)."""
         for page in range(physical >> 12, ((physical + length - 1) >> 12) + 1):
             for key in sorted(self.pages.get(page, ())):
-                if self._overlaps(self.blocks[key][0], physical, length):
+                if self._overlaps(self.blocks[key].block, physical, length):
                     self._drop(key)
 
     def _overlaps(self, block: Block, physical: int, length: int) -> bool:
@@ -161,12 +180,16 @@ class PythonEngine:
         )
 
     def _drop(self, key: Key) -> None:
-        block, _ = self.blocks.pop(key)
+        block = self.blocks.pop(key).block
         for page in self._pages_of(block):
             self.pages[page].discard(key)
             if not self.pages[page]:
                 self.memory.page_flags[page] &= ~CODE
+        self._forget_entries()
+
+    def _forget_entries(self) -> None:
         self.entries.clear()
+        self.epoch += 1
 
     def flush_blocks(self) -> None:
         """Drop every block."""
@@ -174,7 +197,7 @@ class PythonEngine:
             self.memory.page_flags[page] &= ~CODE
         self.pages.clear()
         self.blocks.clear()
-        self.entries.clear()
+        self._forget_entries()
 
     def close(self) -> None:
         self.flush_blocks()
@@ -189,7 +212,12 @@ class PythonEngine:
                 entry = self._entry()
                 if entry is None:
                     return Leave.MISS
-                reason = self._block(*entry)
+                if entry.cold:
+                    self._warm(entry)
+                if entry.hot and self.R[LEFT] >= entry.count:
+                    reason = self._chain(entry)
+                else:
+                    reason = self._block(entry.block, entry.ops)
                 if reason is not None:
                     return reason
             return Leave.BUDGET
@@ -236,7 +264,7 @@ class PythonEngine:
         R[RES] = R[AUX] = 0
         self.state.pack(R)
 
-    def _entry(self) -> tuple[Block, list[Op]] | None:
+    def _entry(self) -> _Kept | None:
         """The block at rip in this mode, if there is one and the page may be fetched from."""
         R = self.R
         rip, mode, limit = R[RIP], R[MODE], M.code_limit(R)
@@ -246,7 +274,7 @@ class PythonEngine:
             entry = self.blocks.get((physical, rip, mode, limit))
             if entry is None:
                 return None
-            second = entry[0].physical2
+            second = entry.block.physical2
             if second != NO_PAGE and self._walk(M.second_page(mode, rip), FETCH) != second:
                 self._drop((physical, rip, mode, limit))
                 return None
@@ -304,16 +332,54 @@ class PythonEngine:
                     if code >= 0:
                         return self._ending(code, block, op, limit)
                     at -= code
-        except GuestFault as fault:
-            self._unwind(block, op[6], limit)
-            return self._faulted(fault)
-        except _Alone:
-            self._unwind(block, op[6], limit)
-            return self._by_itself(block, ops, op[6])
-        except _Leaving as leaving:
-            self._unwind(block, op[6], limit)
-            R[SLOT["fault_address"]], R[SLOT["fault_error"]] = leaving.address, leaving.length
-            return leaving.reason
+        except (GuestFault, _Alone, _Leaving) as way:
+            return self._left_at(way, block, ops, op[6], limit)
+
+    def _left_at(self, way: Exception, block: Block, ops: list[Op], index: int, limit: int) -> Leave | None:
+        """An effect of instruction `index` has left by an exception."""
+        R = self.R
+        self._unwind(block, index, limit)
+        if isinstance(way, _Alone):
+            return self._by_itself(block, ops, index)
+        if isinstance(way, _Leaving):
+            R[SLOT["fault_address"]], R[SLOT["fault_error"]] = way.address, way.length
+            return way.reason
+        assert isinstance(way, GuestFault)
+        return self._faulted(way)
+
+    # --- hot blocks --------------------------------------------------------------------------------------------------
+
+    def _warm(self, entry: _Kept) -> None:
+        entry.cold -= 1
+        if not entry.cold:
+            user = entry.block.mode & M.CPL == 3
+            caches = {"LOADABLE": self.readable[user].get, "STOREABLE": self.writable[user].get}
+            entry.hot = compile_hot(entry.block, self.names | caches)
+
+    def _chain(self, entry: _Kept) -> Leave | None:
+        """Run a hot block, of which nothing is cut, and the hot ones that it jumps to."""
+        R, left, mode, limit = self.R, self.R[LEFT], self.R[MODE], M.code_limit(self.R)
+        try:
+            while left >= entry.count:
+                R[LEFT] = left = left - entry.count
+                code = entry.hot.function(R)  # type: ignore[union-attr]
+                if code > effects.GOTO:
+                    return self._ending(code, entry.block, entry.ops[-1], entry.count)
+                if code != effects.GOTO:
+                    R[RIP] = entry.targets[code]
+                if entry.epoch != self.epoch:
+                    entry.epoch, entry.links = self.epoch, [None, None, None]
+                following = entry.links[code]
+                if following is None or following.block.linear != R[RIP]:
+                    following = self.entries.get((R[RIP], mode, limit))
+                    if following is None or following.hot is None:
+                        return None
+                    entry.links[code] = following
+                entry = following
+            return None
+        except (GuestFault, _Alone, _Leaving) as way:
+            index = entry.hot.instruction(way.__traceback__)  # type: ignore[union-attr]
+            return self._left_at(way, entry.block, entry.ops, index, entry.count)
 
     @staticmethod
     def _address(block: Block, index: int) -> int:
@@ -432,7 +498,9 @@ class PythonEngine:
                 continue
             if self.on_code_write:
                 self.on_code_write(physical, size)
-            elif any(self._overlaps(self.blocks[key][0], physical, size) for key in self.pages.get(page, ())):
+            elif any(
+                self._overlaps(self.blocks[key].block, physical, size) for key in self.pages.get(page, ())
+            ):
                 raise _Leaving(Leave.CODE, physical, size)
 
     def _read(self, physical: int, size: int) -> bytes:

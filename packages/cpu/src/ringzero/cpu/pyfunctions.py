@@ -85,7 +85,7 @@ def _crc32c(crc: int, data: int, bits: int) -> int:
     return crc
 
 
-def _environment(engine: PythonEngine) -> dict[str, Any]:
+def environment(engine: PythonEngine) -> dict[str, Any]:
     """The names that printed effects call."""
 
     def fault(vector: int, error: int) -> None:
@@ -107,7 +107,9 @@ def _environment(engine: PythonEngine) -> dict[str, Any]:
         "CTZ": lambda x: (x & -x).bit_length() - 1 if x else 64, "CLZ": lambda x: 64 - x.bit_length(),
         "POPCNT": lambda x: x.bit_count(), "PDEP": _pdep, "PEXT": _pext, "CRC32C": _crc32c,
     }  # fmt: skip
+    names["RAM"] = engine.memory.ram
     for width in (8, 16, 32, 64):
+        names |= {f"LOAD_RAM{width}": _BYTES[width].unpack_from, f"STORE_RAM{width}": _BYTES[width].pack_into}
         names[f"SDIV{width}"], names[f"SDIV_FAULTS{width}"] = _sdiv(width)
         names |= _memory_functions(engine, width)
     return names
@@ -157,8 +159,8 @@ def _code() -> CodeType:
     return compile("\n".join(lines), "<effects of the µops>", "exec")
 
 
-def bind(engine: PythonEngine) -> list[Callable[..., Any]]:
-    """The µops' functions by number for one engine, whose memory and state they close over."""
-    names = _environment(engine)
+def bind(names: dict[str, Any]) -> list[Callable[..., Any]]:
+    """The µops' functions by number, for the engine of that environment."""
+    names = dict(names)
     exec(_code(), names)  # our own text, made from the list of µops
     return [names[f"u{uop.number}"] for uop in UOPS]
