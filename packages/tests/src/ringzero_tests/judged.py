@@ -24,7 +24,6 @@ _HOST_ANSWERS = {
     "rdrand": "is random",
     "rdseed": "is random",
     "xgetbv": "describes the host",
-    "serialize": "is #UD on a host without it, as the one that recorded",
     "xsetbv": "is #GP where CR4.OSXSAVE is set, #UD here",
     "sysexit": "AMD has it in legacy mode only",
     "sysexitq": "AMD has it in legacy mode only",
