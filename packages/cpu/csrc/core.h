@@ -70,7 +70,7 @@ typedef struct {
 
 /* Byte offset of the entry for an address. Bit 0 of the page number goes into the index alone, so two neighbouring
  * pages never share an entry: an access that crosses a page cannot hit. The rest is XORed with higher bits. */
-#define RZ_TLB_OFFSET(linear) ((((linear) >> 7) & 0x7FE0) ^ (((linear) >> 16) & 0x7FC0))
+#define RZ_TLB_OFFSET(linear) ((((linear) >> 7) & 0x7FE0) ^ ((((linear) >> 16) ^ ((linear) >> 25)) & 0x7FC0))
 #define RZ_TLB_ENTRY(tlb, linear) ((rz_entry *)((char *)(tlb) + RZ_TLB_OFFSET(linear)))
 
 #define RZ_JUMPS 4096

@@ -265,7 +265,25 @@ def test_neighbours_never_share_an_entry() -> None:
 def test_far_pages_do_not_conflict(distance: int) -> None:
     """Source and destination a power of two apart keep an entry each."""
     rig = Rig(size=16 << 20)
-    rig.state["t0"], rig.state["t1"] = 0x10_0000, 0x10_0000 + distance
+    rig.state["t0"], rig.state["t1"] = 0x10_0000, 0x10_0000 + distance & M64
+    conflict(rig)
+
+
+@pytest.mark.parametrize("distance", [2 << 30, 4 << 30, 256 << 30, -2 << 30])
+def test_gibibytes_apart_do_not_conflict(distance: int) -> None:
+    """Likewise, with every gibibyte mapped to the same RAM."""
+    rig = Rig(size=16 << 20)
+    rights = PTE_P | PTE_W | PTE_U | PTE_A | PTE_D
+    for slot in (0, 511):
+        rig.memory.write(0x1000 + 8 * slot, (0x2000 | rights).to_bytes(8, "little"))
+    rig.memory.write(0x2000, (PTE_PS | rights).to_bytes(8, "little") * 512)
+    rig.paging(0x1000)
+    rig.state["t0"], rig.state["t1"] = 0x10_0000, 0x10_0000 + distance & M64
+    conflict(rig)
+
+
+def conflict(rig: Rig) -> None:
+    """Load from t0 and store to t1, three times: only the first time may walk."""
     before = 0
     for turn in range(3):
         assert rig.micro(("ld64", "t2", "t0"), ("st64", "t2", "t1")) is Leave.STOP
