@@ -155,7 +155,7 @@ class _Machine:
     def _program(self, memory: bytes, state: dict[str, int]) -> bytes:
         for number, page in enumerate(self.pages):
             page[:] = memory[number * PAGE : (number + 1) * PAGE]
-        self.session.cpu.set_state(self._state(state))
+        self.session.cpu.set_state(bochs_state(state))
         self.session.run([self.hook])
         return b"".join(page[:] for page in self.pages)
 

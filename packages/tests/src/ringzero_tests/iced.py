@@ -132,7 +132,9 @@ DELIBERATE: tuple[Deliberate, ...] = (
 )  # fmt: skip
 
 #: These read 16 bits of a register whatever the operand size says, and so are named; iced names the wider register.
-WORD_SOURCES = {(mnemonic, "rm16", "register") for mnemonic in ("lldt", "ltr", "lmsw", "mov", "arpl")}
+WORD_SOURCES = {
+    (mnemonic, "rm16", "register") for mnemonic in ("lldt", "ltr", "lmsw", "mov", "arpl", "verr", "verw")
+}
 WORD_SOURCES.add(("arpl", "r16", "register"))
 
 

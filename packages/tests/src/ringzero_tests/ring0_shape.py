@@ -178,7 +178,8 @@ def _interrupt(draft: Draft) -> None:
 SYSTEM_SHAPERS: dict[str, Shaper] = {
     "mov to sreg": _load_segment, "pop to sreg": _pop_segment, "mov to creg": _to_control,
     "mov from creg": _from_control, "mov to dreg": _to_debug, "mov from dreg": _from_debug, "lgdt": _table_operand,
-    "lidt": _table_operand, "lldt": _selector_operand, "ltr": _selector_operand, "lmsw": _machine_status,
+    "lidt": _table_operand, "lldt": _selector_operand, "ltr": _selector_operand, "lar": _selector_operand,
+    "lsl": _selector_operand, "verr": _selector_operand, "verw": _selector_operand, "lmsw": _machine_status,
     "rdmsr": _msr, "wrmsr": _msr, "sysret": _return_fast, "sysretq": _return_fast,
     "sysexit": _exit_fast, "sysexitq": _exit_fast, "wrfsbase": _base, "wrgsbase": _base, "retf": _return_far,
     "iretw": _return_far, "iretd": _return_far, "iretq": _return_far, "jmp": _jump_far, "call": _jump_far,

@@ -1,6 +1,6 @@
 """Segment registers, descriptor tables and far transfers, for the driver (SDM 3A 3.4, 6.8; SDM 2, MOV, JMP, CALL, RET).
 
-Rare in long mode, so told in Python. Call gates and task switches are not here: a guest that uses one stops.
+Rare in long mode, so told in Python. Far jumps and calls are in `transfers`.
 The checks also ask for the permission to set a descriptor's accessed bit, so that nothing can fault after them.
 """
 
@@ -257,28 +257,7 @@ def read_stack(cpu: Cpu, count: int, size: int, skipped: int = 0) -> list[int]:
 # --- far transfers ---------------------------------------------------------------------------------------------------
 
 
-def _code_for_jump(cpu: Cpu, selector: int, offset: int) -> Descriptor:
-    """Check the target of a direct far jump or call: it keeps CPL."""
-    cpl, error = cpu.words[SLOT["cpl"]], selector & 0xFFFC
-    if not error:
-        raise GuestFault(GP, 0)
-    found = fetch(cpu, selector)
-    if found.attr & 0x1F in (CALL_GATE, *(() if cpu.words[SLOT["efer"]] & EFER_LMA else OLD_GATES)):
-        cpu.unsupported("a call gate, a task gate or a task switch")
-    if not found.is_code:
-        raise GuestFault(GP, error)
-    if found.attr & ATTR_CONFORMING:
-        allowed = found.dpl <= cpl
-    else:
-        allowed = found.dpl == cpl and selector & 3 <= cpl
-    if not allowed:
-        raise GuestFault(GP, error)
-    _check_code(cpu, found, error)
-    _check_target(cpu, found, offset)
-    return found
-
-
-def _check_code(cpu: Cpu, found: Descriptor, error: int) -> None:
+def check_code(cpu: Cpu, found: Descriptor, error: int) -> None:
     """Present, with sensible L and D bits."""
     lma = cpu.words[SLOT["efer"]] & EFER_LMA
     long = lma and found.attr & ATTR_LONG
@@ -289,7 +268,7 @@ def _check_code(cpu: Cpu, found: Descriptor, error: int) -> None:
     accessible(cpu, found)
 
 
-def _check_target(cpu: Cpu, found: Descriptor, offset: int) -> None:
+def check_target(cpu: Cpu, found: Descriptor, offset: int) -> None:
     """The new instruction pointer: canonical, or within the segment; the last check of all."""
     if cpu.words[SLOT["efer"]] & EFER_LMA and found.attr & ATTR_LONG:
         outside = not is_canonical(offset)
@@ -299,24 +278,11 @@ def _check_target(cpu: Cpu, found: Descriptor, offset: int) -> None:
         raise GuestFault(GP, 0)
 
 
-def _enter_code(cpu: Cpu, selector: int, found: Descriptor, offset: int, cpl: int) -> None:
+def enter_code(cpu: Cpu, selector: int, found: Descriptor, offset: int, cpl: int) -> None:
     put(cpu, "cs", selector & 0xFFFC | cpl, found)
     cpu.words[SLOT["cpl"]] = cpl
     cpu.words[SLOT["rip"]] = offset
     cpu.update_mode()
-
-
-def far_jump(cpu: Cpu, selector_slot: int, offset_slot: int) -> None:
-    selector, offset = cpu.words[selector_slot] & 0xFFFF, cpu.words[offset_slot]
-    found = _code_for_jump(cpu, selector, offset)
-    _enter_code(cpu, selector, found, offset, cpu.words[SLOT["cpl"]])
-
-
-def far_call(cpu: Cpu, selector_slot: int, offset_slot: int, size: int) -> None:
-    selector, offset = cpu.words[selector_slot] & 0xFFFF, cpu.words[offset_slot]
-    found = _code_for_jump(cpu, selector, offset)
-    push_all(cpu, (cpu.words[SLOT["cs_selector"]], cpu.words[SLOT["rip"]]), size)
-    _enter_code(cpu, selector, found, offset, cpu.words[SLOT["cpl"]])
 
 
 def _code_for_return(cpu: Cpu, selector: int) -> Descriptor:
@@ -327,7 +293,7 @@ def _code_for_return(cpu: Cpu, selector: int) -> Descriptor:
     wrong_level = found.dpl > rpl if found.attr & ATTR_CONFORMING else found.dpl != rpl
     if not found.is_code or rpl < cpl or wrong_level:
         raise GuestFault(GP, error)
-    _check_code(cpu, found, error)
+    check_code(cpu, found, error)
     return found
 
 
@@ -339,8 +305,8 @@ def _to_outer(
     stack_offset, stack_selector = stack
     lma = bool(cpu.words[SLOT["efer"]] & EFER_LMA)
     descriptor = stack_segment(cpu, stack_selector, rpl, lma and bool(found.attr & ATTR_LONG))
-    _check_target(cpu, found, offset)
-    _enter_code(cpu, selector, found, offset, rpl)
+    check_target(cpu, found, offset)
+    enter_code(cpu, selector, found, offset, rpl)
     if descriptor is None:
         put_null(cpu, "ss", stack_selector)
     else:
@@ -358,9 +324,9 @@ def far_return(cpu: Cpu, size: int, extra: int) -> None:
     selector &= 0xFFFF
     found = _code_for_return(cpu, selector)
     if selector & 3 == cpu.words[SLOT["cpl"]]:
-        _check_target(cpu, found, offset)
+        check_target(cpu, found, offset)
         set_stack(cpu, stack_pointer(cpu) + 2 * size + extra)
-        _enter_code(cpu, selector, found, offset, selector & 3)
+        enter_code(cpu, selector, found, offset, selector & 3)
         return
     stack, stack_selector = read_stack(cpu, 2, size, 2 * size + extra)
     _to_outer(cpu, selector, found, offset, (stack, stack_selector & 0xFFFF), extra)
@@ -384,9 +350,9 @@ def interrupt_return(cpu: Cpu, size: int) -> None:
     if cpl == 0:
         mask |= F.IOPL | ((F.VIF | F.VIP) if size > 2 else 0)
     if selector & 3 == cpl and not cpu.long_code:
-        _check_target(cpu, found, offset)
+        check_target(cpu, found, offset)
         set_stack(cpu, stack_pointer(cpu) + 3 * size)
-        _enter_code(cpu, selector, found, offset, cpl)
+        enter_code(cpu, selector, found, offset, cpl)
     else:
         words = read_stack(cpu, 5, size)
         _to_outer(cpu, selector, found, offset, (words[3], words[4] & 0xFFFF), 0)
@@ -468,10 +434,10 @@ def deliver_protected(cpu: Cpu) -> None:
     new_cpl = cpl if found.attr & ATTR_CONFORMING else found.dpl
     if new_cpl < cpl:
         frame = (words[SLOT["ss_selector"]], words[RSP], *frame)
-        _switch_stack(cpu, new_cpl, frame, size, external)
+        switch_stack(cpu, new_cpl, frame, size, external)
     else:
         _push_frame(cpu, frame, size, external)
-    _enter_code(cpu, selector, found, offset, new_cpl)
+    enter_code(cpu, selector, found, offset, new_cpl)
     clear = F.TF | F.NT | F.RF | F.VM | (0 if kind & 1 else F.IF)
     words[SLOT["rflags"]] &= ~clear
     cpu.update_mode()
@@ -510,7 +476,7 @@ def _stack_in_task(cpu: Cpu, cpl: int, external: int) -> tuple[int, int]:
     return cpu.load(base & M32, size, system=True), cpu.load(base + size & M32, 2, system=True)
 
 
-def _switch_stack(cpu: Cpu, cpl: int, frame: tuple[int, ...], size: int, external: int) -> None:
+def switch_stack(cpu: Cpu, cpl: int, frame: tuple[int, ...], size: int, external: int) -> None:
     """Take the stack of an inner level from the TSS and push the frame there."""
     words = cpu.words
     top, selector = _stack_in_task(cpu, cpl, external)

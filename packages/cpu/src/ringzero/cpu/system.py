@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from ringzero.cpu import breakpoints, msrs, realmode, segments
+from ringzero.cpu import breakpoints, msrs, realmode, segments, transfers
 from ringzero.cpu.cpuid import cpuid as cpuid_leaf
 from ringzero.cpu.exits import PHYSICAL_BITS
 from ringzero.cpu.faults import GuestFault
@@ -53,9 +53,8 @@ CR3_NO_FLUSH, PCID = 1 << 63, 0xFFF
 PDPTE_CR0, PDPTE_CR4 = CR0_CD | CR0_NW | CR0_PG, CR4_PAE | CR4_PGE | CR4_PSE | CR4_SMEP
 
 
-def by_mode(name: str) -> Callable[..., None]:
-    """What does `name` in protected mode, and in real mode."""
-    protected, real = getattr(segments, name), getattr(realmode, name)
+def by_mode(protected: Callable[..., None], real: Callable[..., None]) -> Callable[..., None]:
+    """One of the two, as CR0.PE says."""
 
     def dispatch(cpu: Cpu, *args: int) -> None:
         (protected if cpu.protected else real)(cpu, *args)
@@ -64,12 +63,17 @@ def by_mode(name: str) -> Callable[..., None]:
 
 
 HANDLERS: dict[str, Callable[..., None]] = {
-    name: by_mode(name) for name in ("far_jump", "far_call", "far_return", "interrupt_return")
-} | {
+    "far_jump": by_mode(transfers.far_jump, realmode.far_jump),
+    "far_call": by_mode(transfers.far_call, realmode.far_call),
+    "far_return": by_mode(segments.far_return, realmode.far_return),
+    "interrupt_return": by_mode(segments.interrupt_return, realmode.interrupt_return),
     "load_segment": segments.load_segment,
     "load_far_pointer": segments.load_far_pointer,
     "load_ldt": segments.load_ldt,
     "load_task": segments.load_task,
+    "load_rights": transfers.load_rights,
+    "load_limit": transfers.load_limit,
+    "verify": transfers.verify,
 }
 
 

@@ -27,6 +27,10 @@ form("sldt", "0F 00 /0", "r_m16", protected=True)
 form("str", "0F 00 /1", "r_m16", protected=True)
 form("lldt", "0F 00 /2", "rm16", size="w", cpl=0, protected=True)
 form("ltr", "0F 00 /3", "rm16", size="w", cpl=0, protected=True)
+form("verr", "0F 00 /4", "rm16", size="w", flags="z", protected=True)
+form("verw", "0F 00 /5", "rm16", size="w", flags="z", protected=True)
+form("lar", "0F 02 /r", "r, r_m16", flags="z", protected=True)
+form("lsl", "0F 03 /r", "r, r_m16", flags="z", protected=True)
 form("sgdt", "0F 01 /0", "m", size="f64")
 form("sidt", "0F 01 /1", "m", size="f64")
 form("lgdt", "0F 01 /2", "m", size="f64", cpl=0)
@@ -117,6 +121,21 @@ def lldt(b: Builder, src: Operand) -> None:
 @lowers("ltr")
 def ltr(b: Builder, src: Operand) -> None:
     b.system("load_task", b.slot(b.read(src)))
+
+
+@lowers("lar")
+def lar(b: Builder, dst: Reg, src: Operand) -> None:
+    b.system("load_rights", dst.number, b.slot(b.read(src)), b.size)
+
+
+@lowers("lsl")
+def lsl(b: Builder, dst: Reg, src: Operand) -> None:
+    b.system("load_limit", dst.number, b.slot(b.read(src)), b.size)
+
+
+@lowers("verr", "verw")
+def verify(b: Builder, src: Operand) -> None:
+    b.system("verify", b.slot(b.read(src)), b.form.mnemonic == "verw")
 
 
 @lowers("sgdt", "sidt")
