@@ -147,6 +147,82 @@ gdtr:   dw gdtr-gdt-1
         dd gdt
 """
 
+#: 16-bit protected mode in segments with a base: ring 3 and back through a 16-bit and a 32-bit gate, by a 16-bit TSS.
+GATES = f"""
+BASE equ 0x7000
+bits 16
+org 0x7c00
+start:  cli
+        cld
+        xor ax, ax
+        mov ds, ax
+        mov es, ax
+        mov di, {RESULT}
+        mov cx, {SIZE // 2}
+        rep stosw
+        lgdt [gdtr]
+        lidt [idtr]
+        mov word [0x8002], 0x6800       ; SP and SS for ring 0
+        mov word [0x8004], 0x10
+        mov dword [0x9000+0x30*8], inner16-BASE + (8<<16)
+        mov dword [0x9000+0x30*8+4], 0xe600
+        mov dword [0x9000+0x31*8], inner32-BASE + (8<<16)
+        mov dword [0x9000+0x31*8+4], 0xef00
+        mov eax, cr0
+        or al, 1
+        mov cr0, eax
+        jmp 8:zero-BASE
+zero:   mov ax, 0x10
+        mov ds, ax
+        mov ss, ax
+        mov sp, 0x6000
+        mov ax, 0x28
+        ltr ax
+        str [{RESULT}]
+        call 8:near_by-BASE
+        push 0x23
+        push 0x5000
+        push 2
+        push 0x1b
+        push three-BASE
+        iret
+near_by: mov [{RESULT + 2}], sp
+        retf
+three:  mov ax, 0x23
+        mov ds, ax
+        mov [{RESULT + 4}], cs
+        mov [{RESULT + 6}], sp
+        stc
+        int 0x30
+        sbb ax, ax
+        mov [{RESULT + 8}], ax
+        int 0x31
+inner16: mov [ss:{RESULT + 10}], sp
+        mov bp, sp
+        mov ax, [bp+2]
+        mov [ss:{RESULT + 12}], ax
+        mov ax, [bp+6]
+        mov [ss:{RESULT + 14}], ax
+        mov ax, [bp+8]
+        mov [ss:{RESULT + 16}], ax
+        iret
+inner32: mov [ss:{RESULT + 18}], sp
+        mov bp, sp
+        mov eax, [bp+4]
+        mov [ss:{RESULT + 20}], eax
+        mov eax, [bp]
+        mov [ss:{RESULT + 24}], eax
+        mov [ss:{RESULT + 28}], cs
+        mov byte [ss:{RESULT + 30}], 1
+{END}
+        align 8
+gdt:    dq 0, 0x00009b007000ffff, 0x000093000000ffff, 0x0000fb007000ffff, 0x0000f3000000ffff, 0x000081008000002b
+gdtr:   dw gdtr-gdt-1
+        dd gdt
+idtr:   dw 0x32*8-1
+        dd 0x9000
+"""
+
 
 def build(source: str) -> bytes:
     """The sector, with its signature."""

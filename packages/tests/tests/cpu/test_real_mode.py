@@ -197,18 +197,25 @@ def test_case_on_qemu(body: str, vector: int, expected: dict[str, int | str]) ->
     judge(body, vector, expected, boot_sector.run_on_qemu(boot_sector.build(text)), labels)
 
 
-#: 5 ticks; ESP in protected mode; a 64-bit register; CS of the 16-bit segment, CR0 there; CS and SP back in real mode.
-SWITCHED = "05000000 00700000 f0debc9a78563412 20000000 11000000 0007 0070 0000 0100"
+#: Programs and what they leave. SWITCHES: 5 ticks; ESP in protected mode; a 64-bit register; CS of the 16-bit segment
+#: and CR0 there; CS and SP back in real mode. GATES: TR; SP behind a far call; CS and SP of ring 3, and its CF behind an
+#: INT; SP in the 16-bit gate, and CS, SP, SS of its frame; SP in the 32-bit gate, and CS, EIP of its frame; CS.
+PROGRAMS = [
+    (boot_sector.SWITCHES, "05000000 00700000 f0debc9a78563412 20000000 11000000 0007 0070 0000 0100"),
+    (boot_sector.GATES, "2800 fc5f 1b00 0050 ffff f667 1b00 0050 2300 ec67 1b000000 9a0c0000 0800 0100"),
+]
+PROGRAM_NAMES = ["switches", "gates"]
 
 
-def test_through_all_modes_and_back(engine: str) -> None:
-    result = boot_sector.run_here(boot_sector.build(boot_sector.SWITCHES), engine)
-    assert result[:32] == bytes.fromhex(SWITCHED)
+@pytest.mark.parametrize(("source", "result"), PROGRAMS, ids=PROGRAM_NAMES)
+def test_program(source: str, result: str, engine: str) -> None:
+    assert boot_sector.run_here(boot_sector.build(source), engine)[:32] == bytes.fromhex(result)
 
 
 @pytest.mark.judge("qemu-system-x86_64")
-def test_through_all_modes_and_back_on_qemu() -> None:
-    assert boot_sector.run_on_qemu(boot_sector.build(boot_sector.SWITCHES))[:32] == bytes.fromhex(SWITCHED)
+@pytest.mark.parametrize(("source", "result"), PROGRAMS, ids=PROGRAM_NAMES)
+def test_program_on_qemu(source: str, result: str) -> None:
+    assert boot_sector.run_on_qemu(boot_sector.build(source))[:32] == bytes.fromhex(result)
 
 
 def test_both_engines_agree_stopped_anywhere() -> None:
