@@ -198,7 +198,7 @@ def test_case_on_qemu(body: str, vector: int, expected: dict[str, int | str]) ->
 
 
 #: Programs and what they leave. SWITCHES: 5 ticks; ESP in protected mode; a 64-bit register; CS of the 16-bit segment
-#: and CR0 there; CS and SP back in real mode. GATES: TR; SP behind a far call; CS and SP of ring 3, and its CF behind an
+#: and CR0 there; CS and SP back in real mode. GATES: TR; SP behind a far call; CS and SP of ring 3, its CF behind an
 #: INT; SP in the 16-bit gate, and CS, SP, SS of its frame; SP in the 32-bit gate, and CS, EIP of its frame; CS.
 PROGRAMS = [
     (boot_sector.SWITCHES, "05000000 00700000 f0debc9a78563412 20000000 11000000 0007 0070 0000 0100"),
