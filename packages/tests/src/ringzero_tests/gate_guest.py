@@ -130,3 +130,65 @@ def start(text: str) -> tuple[bytes, dict[str, int]]:
     """Memory and registers with which another processor begins the same."""
     fresh, _ = machine(text, "python")
     return bytes(fresh.memory.read(0, SIZE)), {name: fresh.cpu.state[name] for name in ARCHITECTURAL}
+
+
+#: A 32-bit guest whose gate 48 leads to ring 1 (code 10). Faults leave vector and error code at SEEN.
+FAULTY = (
+    "bits 32"
+    + _HEAD
+    + f"""
+        mov dword [0x9010], 0xffff              ; code for ring 1
+        mov dword [0x9014], 0x00cfbb00
+        mov byte [0x904a], 0x10
+        mov dword [0xa004], 0x28000
+        mov dword [0xa008], 0x18
+        mov dword [0xa00c], 0x29000
+        mov dword [0xa010], 0x41
+        mov dword [0x9040], 0xffff              ; data for ring 1, where the TSS's upper half would be
+        mov dword [0x9044], 0x00cfb300
+        mov word [0x7f00], 0x77
+        mov dword [0x7f02], idt
+        lidt [0x7f00]
+        mov eax, 0x38
+        ltr ax
+        {{change}}
+        push 0x23
+        push 0x2a000
+        push 2
+        push 0x33
+        push outer
+        iretd
+outer:  {{call}}
+        nop
+inner:  int3
+unwell: mov edx, 0x18
+        mov ds, edx
+        pop dword [{SEEN}]
+        pop dword [{SEEN}+4]
+last:   hlt
+v3:     push 3
+        jmp unwell
+v10:    push 10
+        jmp unwell
+v11:    push 11
+        jmp unwell
+v12:    push 12
+        jmp unwell
+v13:    push 13
+        jmp unwell
+        align 8
+idt:    times 3 dq 0
+        dw v3-start, 0x08, 0xee00, 1
+        times 6 dq 0
+        dw v10-start, 0x08, 0x8e00, 1, v11-start, 0x08, 0x8e00, 1
+        dw v12-start, 0x08, 0x8e00, 1, v13-start, 0x08, 0x8e00, 1
+        dq 0
+"""
+    + _TABLES
+    + "dw inner-start, 0x10, 0xec00, 1, 0, 0, 0, 0\n"
+)
+
+
+def faulty(change: str, call: str) -> str:
+    """The text of FAULTY with its tables changed, and one far transfer from ring 3."""
+    return FAULTY.replace("{change}", change).replace("{call}", call)
