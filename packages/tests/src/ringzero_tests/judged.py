@@ -24,6 +24,7 @@ _HOST_ANSWERS = {
     "rdrand": "is random",
     "rdseed": "is random",
     "xgetbv": "describes the host",
+    "serialize": "the processors that recorded do not have it",
     "xsetbv": "is #GP where CR4.OSXSAVE is set, #UD here",
     "sysexit": "AMD has it in legacy mode only",
     "sysexitq": "AMD has it in legacy mode only",

@@ -46,7 +46,7 @@ class Undefined:
 def undefined_for(form: Form, record: RecordTuple, case: Case, judge: Outcome) -> Undefined:
     """Return what a case of this row leaves undefined; `judge` is the judge's outcome."""
     if judge.fault is not None and judge.rip == case.address:
-        return _after_fault(form.mnemonic)
+        return _after_fault(form)
     flags = 0
     for letter in form.undefined:
         flags |= FLAG_BITS.get(letter, 0)
@@ -59,10 +59,13 @@ def undefined_for(form: Form, record: RecordTuple, case: Case, judge: Outcome) -
     return Undefined(flags, _destination(form, record), record[MOD] != 3)
 
 
-def _after_fault(name: str) -> Undefined:
-    # AMD's POPA has loaded registers when a later slot faults; restarting it loads them again.
+def _after_fault(form: Form) -> Undefined:
+    # AMD's POPA has loaded registers when a later slot faults; restarting it loads them again. Its far CALL has pushed
+    # CS when there is no room for the offset; pushing it again writes the same.
+    name = form.mnemonic
     registers = frozenset(set(range(16)) - {4}) if name in ("popaw", "popad") else frozenset()
-    return Undefined(0, registers, fault=name in _MANY_ACCESSES | _TWO_MEMORY_OPERANDS)
+    memory = name == "call" and form.operands in (("m_far",), ("far",))
+    return Undefined(0, registers, memory, fault=name in _MANY_ACCESSES | _TWO_MEMORY_OPERANDS)
 
 
 def _destination(form: Form, record: RecordTuple) -> frozenset[int]:

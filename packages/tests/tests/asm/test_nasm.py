@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from ringzero.asm import assemble
+from ringzero_tests import assemblers
 from ringzero_tests.asmcorpus import SLOT, corpus, slots
 
 SOURCES = sorted((Path(__file__).parent / "sources").glob("*.asm"))
@@ -60,6 +61,16 @@ def test_every_row_gives_nasms_bytes(mode: int, tmp_path: Path) -> None:
     ]
     assert not differing, "\n".join(differing[:20])
     assert len(ours) == len(theirs)
+
+
+@pytest.mark.judge("nasm")
+@pytest.mark.parametrize("mode", [64, 32, 16])
+def test_nonsense_is_taken_and_refused_as_by_nasm(mode: int) -> None:
+    """A sample of `python -m ringzero_tests.assemblers`."""
+    verdicts = assemblers.run(list(assemblers.nonsense(mode, 700, seed=9)), mode, "nonsense")
+    assert verdicts.wrong == []
+    assert verdicts.counts["the same bytes"] > 10
+    assert verdicts.counts["refused by both"] > 300
 
 
 @pytest.mark.judge("nasm")
