@@ -82,7 +82,7 @@ class Draws:
             return self.pick(
                 (DATA - 1 - self.below(size + 1), READONLY - 1, READONLY + PAGE - 1, CODE - 1, 0, 8)
             )
-        if bits == 32:
+        if bits != 64:
             return self.inside(size)
         return self.pick(
             (

@@ -65,7 +65,11 @@ class Draft:
     @property
     def address_size(self) -> int:
         """Address size in bytes."""
-        return (4 if self.address_prefix else 8) if self.bits == 64 else (2 if self.address_prefix else 4)
+        return (
+            (4 if self.address_prefix else 8)
+            if self.bits == 64
+            else (2 if self.address_prefix != (self.bits == 16) else 4)
+        )
 
     @property
     def stack_size(self) -> int:
@@ -75,11 +79,11 @@ class Draft:
 
 def operand_size(form: Form, bits: int, prefix: bool, wide: int) -> int:
     """Return the operand size in bytes that prefix 66 and REX.W give a row."""
-    small = 2 if prefix and form.mandatory != 0x66 else 4
+    small = 2 if (prefix and form.mandatory != 0x66) != (bits == 16) else 4
     fixed = {"8": 1, "w": 2, "d": 4, "q": 8}.get(form.size)
     if fixed:
         return fixed
-    if bits == 32:
+    if bits != 64:
         return {"y": 4, "n": 4}.get(form.size, small)
     return {
         "v": 8 if wide else small,
@@ -112,7 +116,7 @@ def choose_sizes(draft: Draft) -> bool:
     if form.need_opsize is not None and draft.operand_size != form.need_opsize:
         draft.operand_prefix = form.need_opsize == 2
         draft.wide = int(form.need_opsize == 8 and form.size == "v")
-    if form.rex_w == 1 and draft.bits == 32:
+    if form.rex_w == 1 and draft.bits != 64:
         return False
     return form.need_opsize in (None, draft.operand_size) and form.need_addrsize in (None, draft.address_size)
 
@@ -167,7 +171,7 @@ def _memory(draft: Draft, size: int) -> Memory:
     draws, count = draft.draws, 16 if draft.bits == 64 else 8
     target = draws.target(size, draft.bits)
     shape = draws.pick(("base",) * 8 + ("absolute", "rip"))
-    if shape == "rip" and draft.bits == 32:
+    if shape == "rip" and draft.bits != 64:
         shape = "absolute"
     index = draws.below(count) if draws.chance(3) else None
     index = None if index == 4 or shape == "rip" else index
@@ -201,7 +205,7 @@ def solve_memory(draft: Draft) -> None:
 
 
 def _segment_base(draft: Draft) -> int:
-    if draft.bits == 32:
+    if draft.bits != 64:
         return 0
     return FS_BASE if draft.override == 4 else GS_BASE if draft.override == 5 else 0
 
@@ -215,7 +219,7 @@ def _solve_base(draft: Draft, memory: Memory, linear: int) -> None:
     if size and signed >> (8 * size - 1):
         signed -= 1 << 8 * size
     value = (linear - signed) & M64
-    if draft.bits == 32:
+    if draft.bits != 64:
         value &= 0xFFFFFFFF
     elif draft.address_size == 4:
         value = value & 0xFFFFFFFF | draws.bits(32) << 32
@@ -255,7 +259,7 @@ def _vex(draft: Draft) -> bytes:
     form, draws, rex = draft.form, draft.draws, _rex_bits(draft)
     used = any(kind.place == "vvvv" for kind in form.kinds)
     vvvv = ~draft.opreg & 15 if used else 15
-    if draft.bits == 32:
+    if draft.bits != 64:
         # B and W, and the top bit of vvvv, which only an operand may clear.
         rex |= draws.bits(1) | draws.bits(1) << 3
         vvvv &= 15 if not used else 7 | draws.bits(1) << 3
@@ -310,7 +314,7 @@ def _modrm_with_base(draft: Draft, memory: Memory, reg: int) -> bytes:
     displacement = (memory.displacement & (1 << 8 * size) - 1).to_bytes(size, "little")
     index = 4 if memory.index is None else memory.index & 7
     if memory.base is None:
-        if draft.bits == 32 and memory.index is None:
+        if draft.bits != 64 and memory.index is None:
             return bytes([reg | 5]) + displacement
         return bytes([reg | 4, memory.scale << 6 | index << 3 | 5]) + displacement
     mod = {0: 0, 1: 1, 4: 2}[size] << 6

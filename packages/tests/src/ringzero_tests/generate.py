@@ -82,7 +82,7 @@ def decodes_as(code: bytes, form: Form, bits: int) -> bool:
 
 
 def _registers(draws: Draws, bits: int) -> list[int]:
-    if bits == 32:
+    if bits != 64:
         values = [draws.value() & 0xFFFFFFFF for _ in range(8)] + [0] * 8
     else:
         values = [draws.value() for _ in range(16)]

@@ -78,7 +78,7 @@ def _judge_row(
 def _chosen(options: argparse.Namespace) -> list[tuple[Form, int]]:
     return [
         (form, bits)
-        for form, bits in judged_rows()
+        for form, bits in judged_rows((16,) if options.bits == 16 else (64, 32))
         if (not options.mnemonics or form.mnemonic in options.mnemonics) and options.bits in (None, bits)
     ]
 

@@ -8,7 +8,7 @@
  * the same frame, and returns into it. One signal a case, and no stub that a case could trash.
  *
  * Stream in : u64 bytes of the batch, u32 cases, then per case
- *             u64 gpr[16], u64 flags, u64 address, u32 code bytes, u32 patches, u32 bits (64 or 32),
+ *             u64 gpr[16], u64 flags, u64 address, u32 code bytes, u32 patches, u32 bits (64, 32 or 16),
  *             code, patches {u64 address, u32 n, bytes}
  * Stream out: u64 bytes, then per case
  *             u64 gpr[16], u64 flags, u64 rip, u64 cr2, u32 vector, u32 error, u32 runs, runs {u64 address, u32 n, bytes}
@@ -27,7 +27,7 @@
 #include <ucontext.h>
 #include <unistd.h>
 
-enum { MAX_REGIONS = 8, VECTOR_NONE = 0xff, VECTOR_HANG = 0xfe, USER_CS64 = 0x33, USER_CS32 = 0x23, USER_DS = 0x2b,
+enum { MAX_REGIONS = 8, VECTOR_NONE = 0xff, VECTOR_HANG = 0xfe, USER_CS64 = 0x33, USER_CS32 = 0x23, LDT_CS16 = 7, USER_DS = 0x2b,
        BATCH_LIMIT = 64 << 20, REPLY_LIMIT = 256 << 20 };
 
 struct region { uint64_t address, size; uint32_t protection; uint8_t *before, *live, *pristine; };
@@ -140,7 +140,8 @@ static void prepare(greg_t *g)
     code_start = take64();
     code_end = code_start + take32();
     patch_count = take32();
-    uint64_t code_segment = take32() == 32 ? USER_CS32 : USER_CS64;
+    uint32_t bits = take32();
+    uint64_t code_segment = bits == 32 ? USER_CS32 : bits == 16 ? LDT_CS16 : USER_CS64;
     g[REG_CSGSFS] = (greg_t)(((uint64_t)g[REG_CSGSFS] & ~0xffffull) | code_segment);
     patches_at = next_case;
     g[REG_RIP] = (greg_t)code_start;
@@ -321,6 +322,9 @@ int main(void)
     receive(bases, sizeof bases);
     catch_signals();
     __asm__ volatile("mov %0, %%ds\n mov %0, %%es" : : "r"(USER_DS)); /* 32-bit code needs them */
+    /* entry 0: base 0, limit of 4 GiB in pages, code of 16 bits; where it may not be, its cases end in #GP */
+    static uint32_t code16[4] = {0, 0, 0xfffff, 0x14};
+    raw3(SYS_modify_ldt, 1, (long)code16, sizeof code16);
     raw3(SYS_arch_prctl, ARCH_SET_GS, (long)bases[1], 0);
     raw3(SYS_arch_prctl, ARCH_SET_FS, (long)bases[0], 0);
     if (raw3(SYS_prctl, PR_SET_SECCOMP, SECCOMP_MODE_STRICT, 0))

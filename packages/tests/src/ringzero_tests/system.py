@@ -22,6 +22,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 
+from ringzero.isa.control import ATTR_BIG
 from ringzero_tests.case import (
     FS_BASE,
     GS_BASE,
@@ -41,6 +42,7 @@ KERNEL = 0xFFFF_F000_0000_0000
 MEMORY_SIZE = 2 << 20
 TABLES, GDT, IDT, TSS, HANDLERS, IST_STACK_TOP = 0x1000, 0x10000, 0x11000, 0x12000, 0x13000, 0x16000
 RSP0_TOP, FIRST_REGION = 0x15000, 0x20000
+LDT_CS16 = 7
 KERNEL_CS, KERNEL_SS, USER_CS32, USER_CS64, TSS_SELECTOR = 0x10, 0x18, 0x23, 0x33, 0x40
 CR0, CR4, EFER = 0x80050033, 0x100A0, 0xD01  # PG AM WP NE ET MP PE; PAE PGE FSGSBASE; NXE LMA LME SCE
 
@@ -141,15 +143,17 @@ def _put_regions(put: Callable[[int, int, int], None], directory: int, free: int
 def state_for(case: Case, privilege: int = 3) -> dict[str, int]:
     """Return every register a judge needs, by the names of `ringzero.cpu.state`; privilege 3 or 0."""
     code = (
-        (USER_CS32 if case.bits == 32 else USER_CS64)
+        (USER_CS64 if case.bits == 64 else USER_CS32)
         if privilege
-        else (0x08 if case.bits == 32 else KERNEL_CS)
+        else (KERNEL_CS if case.bits == 64 else 0x08)
     )
     stack = USER_SS if privilege else KERNEL_SS
     state = dict(zip(REGISTERS, case.registers, strict=True))
     state |= {"rip": case.address, "rflags": case.flags | 0x202, "cpl": privilege}
     for name, selector in (("cs", code), ("ss", stack), ("ds", USER_SS), ("es", USER_SS)):
         state |= _segment(name, selector)
+    if case.bits == 16:  # the code segment that the worker puts into its LDT
+        state |= {"cs_selector": LDT_CS16, "cs_attr": state["cs_attr"] & ~ATTR_BIG}
     for name, base in (("fs", FS_BASE), ("gs", GS_BASE)):
         state |= {f"{name}_selector": 0, f"{name}_base": base, f"{name}_limit": 0, f"{name}_attr": 0}
     state |= {"ldtr_selector": 0, "ldtr_base": 0, "ldtr_limit": 0, "ldtr_attr": 0}
