@@ -107,7 +107,9 @@ def choose_sizes(draft: Draft) -> bool:
     form, draws = draft.form, draft.draws
     wide_allowed = draft.bits == 64 and form.rex_w != 0
     draft.wide = 1 if form.rex_w == 1 else int(wide_allowed and draws.chance(3))
-    draft.operand_prefix = not form.no_prefix and form.mandatory is None and draws.chance(4)
+    # Beside a mandatory F2 or F3, 66 is still the operand's size: popcnt, lzcnt, crc32.
+    free = form.mandatory is None or (form.mandatory != 0x66 and form.size == "v")
+    draft.operand_prefix = not form.no_prefix and free and draws.chance(4)
     if draft.form.size == "f64" and draft.bits == 64:
         draft.operand_prefix = False  # Intel ignores it, AMD does not (SDM 2A 2.2.1.7)
     draft.address_prefix = draws.chance(10)
