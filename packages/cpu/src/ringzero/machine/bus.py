@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection
 from typing import NamedTuple, Protocol
 
 from ringzero.errors import UsageError
@@ -93,9 +93,10 @@ class Bus:
             kind = OVERFLOW
         self.unknown[kind] += 1
 
-    def load_unknown(self, counts: Iterable[tuple[str, int, int, str, int]]) -> None:
+    def load_unknown(self, counts: Collection[tuple[str, int, int, str, int]]) -> None:
         """Put the counts of a snapshot back."""
-        self.unknown = Counter({Unknown(*key[:4]): key[4] for key in counts})
+        if counts or self.unknown:  # a Counter takes its time
+            self.unknown = Counter({Unknown(*key[:4]): key[4] for key in counts})
 
     def port_read(self, port: int, size: int) -> int:
         """IN: `size` bytes (1, 2, 4) from a port."""

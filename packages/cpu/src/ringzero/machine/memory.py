@@ -3,7 +3,8 @@
 Rule of this room: `page_flags` is the only truth about a page. An engine may cache permission to write a page only
 after it has cleared CLEAN there; `collect()` sets CLEAN again and moves `epoch` on, and then every cached permission
 is void (`on_protect`). Writes from the host's side go through `write()`, which tells `on_write` of pages that hold
-translated blocks or page tables.
+translated blocks or page tables. What memory was last equal to is `tree`, a snapshot's pages, apart from pages that are
+`unsaved` or not CLEAN.
 
 The digest of memory is a tree: page digests, digests of 64 pages each, and one digest over those; only what was
 written since the last time is hashed again.
@@ -12,10 +13,14 @@ written since the last time is hashed again.
 from __future__ import annotations
 
 import mmap
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from hashlib import blake2b
+from typing import TYPE_CHECKING
 
 from ringzero.errors import UsageError
+
+if TYPE_CHECKING:
+    from ringzero.machine.native_pages import NativePages
 
 PAGE_SIZE = 4096
 PAGE_SHIFT = 12
@@ -39,11 +44,15 @@ def digest(content: bytes | bytearray | memoryview) -> bytes:
 class Page:
     """The content of a page at one moment, never changed, with its digest once somebody has asked for it."""
 
-    __slots__ = ("_digest", "content")
+    __slots__ = ("_digest", "address", "content")
 
     def __init__(self, content: bytes) -> None:
         self.content = content
+        self.address = 0  # where the content lies, for C; 0 until it is asked for
         self._digest: bytes | None = None
+
+    def __reduce__(self) -> tuple[type[Page], tuple[bytes]]:
+        return Page, (self.content,)  # an address means nothing to another process
 
     @property
     def digest(self) -> bytes:
@@ -56,6 +65,25 @@ class Page:
 ZERO_PAGE = Page(bytes(PAGE_SIZE))
 ZERO_DIGEST = ZERO_PAGE.digest
 _IS_DIRTY = bytes(0 if flags & CLEAN else 1 for flags in range(256))
+
+Tree = tuple[tuple[Page, ...], ...]  # pages, in groups; never changed
+
+
+def empty_tree(pages: int) -> Tree:
+    """The tree of memory that is all zero."""
+    full, rest = divmod(pages, GROUP)
+    group = (ZERO_PAGE,) * GROUP
+    return (group,) * full + ((group[:rest],) if rest else ())
+
+
+def marked(marks: bytes | bytearray) -> list[int]:
+    """The places of the ones among zeros, ascending."""
+    found = []
+    place = marks.find(1)
+    while place >= 0:
+        found.append(place)
+        place = marks.find(1, place + 1)
+    return found
 
 
 def parse_size(size: int | str) -> int:
@@ -87,10 +115,12 @@ class Memory:
         self.epoch = 0
         self.on_protect: list[Callable[[], None]] = []
         self.on_write: list[Callable[[int], None]] = []
-        self.unsaved: set[int] = set()  # pages that the snapshot table does not have yet; see snapshot.py
-        self._unhashed: dict[
-            int, Page | None
-        ] = {}  # pages to hash, and the Page that holds the content, if one does
+        self.tree = empty_tree(self.pages)
+        self.unsaved = bytearray(self.pages)  # 1: may differ from the tree; see pages.py
+        self.unhashed = bytearray(self.pages)  # 1: written since its digest was taken
+        self.native: NativePages | None = (
+            None  # does this room's loops over pages, where the extension is built
+        )
         self._digests: list[bytes] = [ZERO_DIGEST] * self.pages
         self._groups: list[bytes] = [
             digest(ZERO_DIGEST * min(GROUP, self.pages - first)) for first in range(0, self.pages, GROUP)
@@ -127,22 +157,23 @@ class Memory:
 
     def collect(self) -> list[int]:
         """The pages written since the last collect, ascending; from now on they count as clean again."""
-        flags = self.page_flags
-        find = flags.translate(_IS_DIRTY).find
-        page = find(1)
-        if page < 0:
-            return []
-        pages = []
-        while page >= 0:
-            pages.append(page)
-            flags[page] |= CLEAN
-            page = find(1, page + 1)
+        pages = self.native.collect() if self.native else self._find_dirty()
+        if pages:
+            self.protected()
+        return pages
+
+    def _find_dirty(self) -> list[int]:
+        pages = marked(self.page_flags.translate(_IS_DIRTY))
+        for page in pages:
+            self.page_flags[page] |= CLEAN
+            self.unsaved[page] = self.unhashed[page] = 1
+        return pages
+
+    def protected(self) -> None:
+        """Some pages have become CLEAN: permission to write that was cached is void."""
         self.epoch += 1
-        self.unsaved.update(pages)
-        self._unhashed.update(dict.fromkeys(pages))
         for hook in self.on_protect:
             hook()
-        return pages
 
     def page_digest(self, page: int) -> bytes:
         """The digest of one page's content."""
@@ -154,17 +185,14 @@ class Memory:
         content = self.ram[number << PAGE_SHIFT : (number + 1) << PAGE_SHIFT]
         return ZERO_PAGE if content == ZERO_PAGE.content else Page(content)
 
-    def same_as(self, pages: Mapping[int, Page]) -> None:
-        """A snapshot holds these pages' present content: one digest serves both."""
-        self._unhashed.update(pages)
-
     def state_digest(self) -> bytes:
         """The digest of all memory. Hashes the pages written since the last call, and the tree above them."""
         self.collect()
-        for page, content in self._unhashed.items():
-            self._digests[page] = (content or self.page(page)).digest
+        for page in marked(self.unhashed):
+            saved = None if self.unsaved[page] else self.tree[page // GROUP][page % GROUP]
+            self._digests[page] = (saved or self.page(page)).digest
             self._groups[page // GROUP] = b""
-        self._unhashed.clear()
+            self.unhashed[page] = 0
         for group, known in enumerate(self._groups):
             if not known:
                 first = group * GROUP

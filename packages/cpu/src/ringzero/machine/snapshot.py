@@ -16,8 +16,18 @@ from typing import Any
 from ringzero.errors import SnapshotError
 from ringzero.files import write_atomic
 from ringzero.machine.codec import decode, encode
-from ringzero.machine.memory import GROUP, MAX_SIZE, PAGE_SHIFT, PAGE_SIZE, ZERO_PAGE, Page, digest
-from ringzero.machine.pages import Tree, empty_tree, with_pages
+from ringzero.machine.memory import (
+    GROUP,
+    MAX_SIZE,
+    PAGE_SHIFT,
+    PAGE_SIZE,
+    ZERO_PAGE,
+    Page,
+    Tree,
+    digest,
+    empty_tree,
+)
+from ringzero.machine.pages import with_pages
 
 MAGIC = b"RZSNAP\r\n"
 VERSION = 1
