@@ -33,7 +33,7 @@ HEADERS = HERE / "build" / "generated"
 
 GENERATED = {
     "isa_tables.h": "ringzero.isa.ctables",
-    "uops_gen.h": "ringzero.cpu.ctables",
+    "uops_gen.h": "ringzero.cpu.uops.ctables",
 }
 
 CDEF = re.compile(r"^/\* cdef: begin \*/$(.*?)^/\* cdef: end \*/$", re.MULTILINE | re.DOTALL)

@@ -1,7 +1,7 @@
 /* Blocks from templates: bytes are decoded, each instruction's µops are copied from a template with its numbers filled
  * in, and the block is installed, all without a Python object.
  *
- * What a template is and what it holds for is said in ringzero/cpu/templates.py, where they are learned. Here they are
+ * What a template is and what it holds for is said in ringzero/cpu/lower/templates.py, where they are learned. Here they are
  * found: a *shape* is a mode and all of a record but immediate, displacement and length; under it hang its templates. */
 #include <stdlib.h>
 

@@ -14,7 +14,6 @@ from ringzero.isa.decode import decode
 from ringzero.isa.form import Form
 from ringzero_tests.case import DATA, DATA_END, FLAG_BITS, FS_BASE, GS_BASE, PAGE, READONLY, Case
 
-
 #: Sizes at which Intel and AMD part ways, so that no case is judged.
 _PARTED = {"movsxd": {"size 2"}, "lss": {"size 8"}, "lfs": {"size 8"}, "lgs": {"size 8"}}
 

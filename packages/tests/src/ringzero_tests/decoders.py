@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ringzero.cpu.engines import native_available
+from ringzero.cpu.engine.engines import native_available
 from ringzero.isa import FORMS
 from ringzero.isa import decode as python
 from ringzero.isa import record as R

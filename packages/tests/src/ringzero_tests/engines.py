@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from ringzero.cpu.cpu import Cpu, Exit, ExitReason
-from ringzero.cpu.engines import native_available
+from ringzero.cpu.engine.engines import native_available
 from ringzero.machine.memory import Memory
 from ringzero_tests.case import HANG, REGISTERS, Case, Fault, Outcome
 from ringzero_tests.ring0 import SystemCase, SystemOutcome, read_system_outcome

@@ -21,10 +21,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ringzero.cpu.lowering import Lowerer
+from ringzero.cpu.lower.lowering import Lowerer
 from ringzero.cpu.mode import code_bits, mode_word
 from ringzero.cpu.state import GPRS, SLOT, State
-from ringzero.cpu.uops import PACKED
+from ringzero.cpu.uops.table import PACKED
 from ringzero.isa import FORMS, control
 from ringzero.machine.memory import Memory
 from ringzero_tests.drawbytes import draw

@@ -10,13 +10,13 @@ import random
 from dataclasses import replace
 from typing import Any
 
-from ringzero.cpu.block import NO_PAGE, Block
-from ringzero.cpu.emitter import PackedUop
+from ringzero.cpu.engine.pyengine import PythonEngine
 from ringzero.cpu.exits import Leave
+from ringzero.cpu.lower.emitter import PackedUop
 from ringzero.cpu.mode import mode_word
-from ringzero.cpu.pyengine import PythonEngine
 from ringzero.cpu.state import SLOT, State
-from ringzero.cpu.uops import BY_NAME, NUMBER
+from ringzero.cpu.uops.block import NO_PAGE, Block
+from ringzero.cpu.uops.table import BY_NAME, NUMBER
 from ringzero.isa.control import CR0_PE, CR0_PG, CR0_WP, EFER_LMA, EFER_NXE
 from ringzero.machine.memory import Memory
 
@@ -57,7 +57,7 @@ def uop(name: str, d: str | int = 0, a: str | int = "zero", b: str | int = "zero
 def make_engine(name: str, state: State, memory: Memory, **options: Any) -> Any:
     if name == "python":
         return PythonEngine(state, memory)
-    from ringzero.cpu.native import NativeEngine
+    from ringzero.cpu.engine.native import NativeEngine
 
     return NativeEngine(state, memory, **options)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from ringzero.cli.main import main
-from ringzero.cpu.model import MODELS
+from ringzero.cpu.system.model import MODELS
 from ringzero.isa.features import FEATURES
 
 # (arguments, what the line must name); {dir} is an empty directory, {empty} an empty file, {text} one that is no ELF

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ringzero.cpu.engines import native_available
+from ringzero.cpu.engine.engines import native_available
 
 NATIVE = pytest.param(
     "native",

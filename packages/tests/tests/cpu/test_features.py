@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from ringzero.cpu.cpuid import cpuid
-from ringzero.cpu.model import MODELS, parse_model
+from ringzero.cpu.system.cpuid import cpuid
+from ringzero.cpu.system.model import MODELS, parse_model
 from ringzero.errors import UsageError
 from ringzero.isa.features import FEATURES, INSTEAD, cr4_bits, efer_bits, rows_with
 from ringzero.isa.table import FORMS

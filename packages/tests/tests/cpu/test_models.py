@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from ringzero import Machine
-from ringzero.cpu.cpuid import cpuid
 from ringzero.cpu.faults import GuestFault
-from ringzero.cpu.model import MODELS, parse_model
-from ringzero.cpu.system import HANDLERS
+from ringzero.cpu.system.cpuid import cpuid
+from ringzero.cpu.system.handlers import HANDLERS
+from ringzero.cpu.system.model import MODELS, parse_model
 from ringzero.errors import SnapshotError, UsageError
 from ringzero.isa import record as R
 from ringzero.isa.control import CR4_PCIDE

@@ -7,9 +7,9 @@ import struct
 import pytest
 
 from ringzero import Machine
-from ringzero.cpu import msrs
 from ringzero.cpu.faults import GuestFault
-from ringzero.cpu.model import MODELS, parse_model
+from ringzero.cpu.system import msrs
+from ringzero.cpu.system.model import MODELS, parse_model
 from ringzero_tests.engines import ENGINES, missing
 
 GP = 13

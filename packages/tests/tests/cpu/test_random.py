@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ringzero.asm import assemble
-from ringzero.cpu.engines import native_available
+from ringzero.cpu.engine.engines import native_available
 from ringzero.isa.rflags import ARITHMETIC, CF
 from ringzero.machine.machine import Machine
 

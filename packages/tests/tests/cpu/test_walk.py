@@ -7,10 +7,10 @@ from random import Random
 
 import pytest
 
-from ringzero.cpu.engines import make_engine
+from ringzero.cpu.address.mmu import Walker
+from ringzero.cpu.engine.engines import make_engine
 from ringzero.cpu.exits import FETCH, IMPLICIT, READ, USER, WRITE
 from ringzero.cpu.faults import GuestFault
-from ringzero.cpu.mmu import Walker
 from ringzero.cpu.state import State
 from ringzero.machine.memory import Memory
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from ringzero import Machine, assemble
-from ringzero.cpu import pyengine, pyhot
-from ringzero.cpu.uops import NUMBER
+from ringzero.cpu.engine import pyengine, pyhot
+from ringzero.cpu.uops.table import NUMBER
 from ringzero_tests.draws import Draws
 from ringzero_tests.engines import EngineRunner
 from ringzero_tests.programs import program

@@ -10,10 +10,10 @@ import pytest
 
 from ringzero.cpu.exits import CLEAN, CODE, FETCH, TABLE, Leave
 from ringzero.cpu.faults import GuestFault
-from ringzero.cpu.uops import PACKED
+from ringzero.cpu.uops.table import PACKED
 from ringzero_tests.rig import Rig, uop
 
-native = pytest.importorskip("ringzero.cpu.native", reason="the C core is not built")
+native = pytest.importorskip("ringzero.cpu.engine.native", reason="the C core is not built")
 
 INC = ("addi64", "rax", "rax", "zero", 0, 1)
 

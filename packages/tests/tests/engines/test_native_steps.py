@@ -11,7 +11,7 @@ import pytest
 
 from ringzero.cpu.exits import Leave
 from ringzero.cpu.state import SLOT
-from ringzero.cpu.uops import CONDITIONS, UOPS
+from ringzero.cpu.uops.table import CONDITIONS, UOPS
 from ringzero.isa.control import PTE_P, PTE_PS, PTE_U, PTE_W
 from ringzero_tests.rig import Rig, Uop, word
 

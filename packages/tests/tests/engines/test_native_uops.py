@@ -8,7 +8,7 @@ import pytest
 
 from ringzero.cpu.exits import Leave
 from ringzero.cpu.state import GPRS, SLOT
-from ringzero.cpu.uops import UOPS, Uop
+from ringzero.cpu.uops.table import UOPS, Uop
 from ringzero.isa.rflags import ARITHMETIC
 from ringzero_tests.rig import BY_NAME, M64, Rig, word
 

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 import pytest
 
+from ringzero.cpu.address.mmu import Walker
 from ringzero.cpu.exits import FETCH, IMPLICIT, READ, USER, WRITE, Leave
 from ringzero.cpu.faults import GuestFault
-from ringzero.cpu.mmu import Walker
 from ringzero.isa.control import (
     CR0_PG,
     CR0_WP,

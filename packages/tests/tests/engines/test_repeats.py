@@ -11,9 +11,9 @@ import random
 import pytest
 
 from ringzero.cpu import mode as M
-from ringzero.cpu.emitter import Systems
 from ringzero.cpu.exits import FETCH, Leave
-from ringzero.cpu.lowering import Lowerer
+from ringzero.cpu.lower.emitter import Systems
+from ringzero.cpu.lower.lowering import Lowerer
 from ringzero.cpu.mode import mode_word
 from ringzero.isa.control import PTE_P, PTE_U, PTE_W
 from ringzero.isa.rflags import DF

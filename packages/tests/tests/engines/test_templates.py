@@ -11,13 +11,13 @@ import pytest
 
 from ringzero import Machine
 from ringzero.cpu import mode as M
-from ringzero.cpu import symbols as S
-from ringzero.cpu.block import NO_PAGE
-from ringzero.cpu.templates import learn
+from ringzero.cpu.lower import symbols as S
+from ringzero.cpu.lower.templates import learn
+from ringzero.cpu.uops.block import NO_PAGE
 from ringzero.isa.decode import decode
 from ringzero_tests.realcode import text
 
-native = pytest.importorskip("ringzero.cpu.native", reason="the C core is not built")
+native = pytest.importorskip("ringzero.cpu.engine.native", reason="the C core is not built")
 
 KERNEL = M.LONG | M.LMA | M.PROTECTED
 MODES = {

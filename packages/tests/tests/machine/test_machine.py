@@ -8,7 +8,7 @@ import random
 import pytest
 
 from ringzero.asm import assemble
-from ringzero.cpu.engines import native_available
+from ringzero.cpu.engine.engines import native_available
 from ringzero.errors import RingzeroError, SnapshotError, UsageError
 from ringzero.machine.machine import Machine
 from ringzero.machine.snapshot import Snapshot

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ringzero.cpu.engines import native_available
+from ringzero.cpu.engine.engines import native_available
 from ringzero.errors import UsageError
 from ringzero.machine.memory import CLEAN, CODE, TABLE, Memory, Page, parse_size
 from ringzero.machine.pages import PageStore, with_pages

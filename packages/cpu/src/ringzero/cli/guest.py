@@ -28,7 +28,7 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 def choose_cpu(context: click.Context, _: click.Parameter, text: str) -> str:
     """`--cpu help` lists the models and features and ends; anything else is looked at before something runs."""
-    from ringzero.cpu.model import help_text, parse_model
+    from ringzero.cpu.system.model import help_text, parse_model
 
     if text in ("help", "?"):
         click.echo(help_text())

@@ -14,12 +14,10 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from ringzero.cpu import breakpoints, msrs, realmode, segments
 from ringzero.cpu import mode as M
-from ringzero.cpu.block import NO_PAGE, Block
-from ringzero.cpu.builder import Builder
-from ringzero.cpu.emitter import Systems
-from ringzero.cpu.engines import make_engine
+from ringzero.cpu.address import breakpoints
+from ringzero.cpu.address.mmu import Walker, is_canonical
+from ringzero.cpu.engine.engines import make_engine
 from ringzero.cpu.exits import FETCH, IMPLICIT, READ, USER, WRITE, Leave
 from ringzero.cpu.faults import (
     CONTRIBUTORY,
@@ -31,20 +29,23 @@ from ringzero.cpu.faults import (
     Unsupported,
 )  # fmt: skip
 from ringzero.cpu.interfaces import Bus, Clock, Engine, Entry, Interrupts, Memory
-from ringzero.cpu.lowering import Lowerer
-from ringzero.cpu.mmu import Walker, is_canonical
+from ringzero.cpu.lower.builder import Builder
+from ringzero.cpu.lower.emitter import Systems
+from ringzero.cpu.lower.lowering import Lowerer
 from ringzero.cpu.mode import mode_word
-from ringzero.cpu.model import DEFAULT, Model, parse_model
 from ringzero.cpu.registers import Registers
 from ringzero.cpu.state import ARCHITECTURAL, SLOT, STATE_SIZE, State
-from ringzero.cpu.system import HANDLERS
+from ringzero.cpu.system import msrs, realmode, segments
+from ringzero.cpu.system.handlers import HANDLERS
+from ringzero.cpu.system.model import DEFAULT, Model, parse_model
+from ringzero.cpu.uops.block import NO_PAGE, Block
 from ringzero.isa import privilege
 from ringzero.isa import rflags as F
 from ringzero.isa.features import cr4_bits, efer_bits
 from ringzero.isa.names import AC, BP, DB, GP, NMI, OF
 
 if TYPE_CHECKING:
-    from ringzero.cpu.pyengine import PythonEngine
+    from ringzero.cpu.engine.pyengine import PythonEngine
 
 M64 = (1 << 64) - 1
 RIP, RFLAGS, MODE, CPL, HALTED = (SLOT[n] for n in ("rip", "rflags", "mode", "cpl", "halted"))
@@ -482,7 +483,7 @@ class Cpu:
     def _with_bus(self, run: Callable[[Engine], Leave]) -> Leave:
         """Run something on the Python engine, which can reach the bus, and notes what breakpoints on data wait for."""
         if self._interpreter is None:
-            from ringzero.cpu.pyengine import PythonEngine
+            from ringzero.cpu.engine.pyengine import PythonEngine
 
             self._interpreter = PythonEngine(self.state, self.memory)
             self._interpreter.on_code_write = self._engine.invalidate

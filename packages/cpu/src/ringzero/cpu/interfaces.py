@@ -6,11 +6,11 @@ import mmap
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
-from ringzero.cpu.block import Block
 from ringzero.cpu.exits import Leave
+from ringzero.cpu.uops.block import Block
 
 if TYPE_CHECKING:
-    from ringzero.cpu.lowering import Lowerer
+    from ringzero.cpu.lower.lowering import Lowerer
 
 
 class Memory(Protocol):

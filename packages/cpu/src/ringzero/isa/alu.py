@@ -8,7 +8,7 @@ from ringzero.isa.form import Columns, form, lowers
 from ringzero.isa.operands import Operand
 
 if TYPE_CHECKING:
-    from ringzero.cpu.builder import Builder
+    from ringzero.cpu.lower.builder import Builder
 
 _ARITHMETIC: Columns = {"flags": "oszapc", "undefined": ""}
 # The logical operations clear OF and CF and leave AF undefined (SDM 2A, AND).

@@ -10,7 +10,7 @@ from ringzero.isa.names import GP, RAX, RBX, RCX, RDX
 from ringzero.isa.operands import Mem, Operand, Reg
 
 if TYPE_CHECKING:
-    from ringzero.cpu.builder import Builder
+    from ringzero.cpu.lower.builder import Builder
 
 form("cmpxchg", "0F B0 /r", "rm8, r8", flags="oszapc", lock=True)
 form("cmpxchg", "0F B1 /r", "rm, r", flags="oszapc", lock=True)

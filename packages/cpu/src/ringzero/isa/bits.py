@@ -8,7 +8,7 @@ from ringzero.isa.form import Columns, form, lowers
 from ringzero.isa.operands import Mem, Operand, Reg
 
 if TYPE_CHECKING:
-    from ringzero.cpu.builder import Builder
+    from ringzero.cpu.lower.builder import Builder
 
 # ZF is kept (SDM 2A, BT). A register bit offset reaches beyond the memory operand: a bit string.
 _TEST: Columns = {"flags": "c", "undefined": "osap"}

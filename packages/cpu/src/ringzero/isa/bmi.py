@@ -12,7 +12,7 @@ from ringzero.isa.names import RDX
 from ringzero.isa.operands import Imm, Mem, Operand, Reg
 
 if TYPE_CHECKING:
-    from ringzero.cpu.builder import Builder
+    from ringzero.cpu.lower.builder import Builder
 
 _BMI1: Columns = {"size": "y", "flags": "oszc", "undefined": "ap", "feature": "bmi1"}
 _BMI2: Columns = {"size": "y", "feature": "bmi2"}

@@ -9,7 +9,7 @@ from ringzero.isa.form import form, lowers
 from ringzero.isa.operands import Reg
 
 if TYPE_CHECKING:
-    from ringzero.cpu.builder import Builder
+    from ringzero.cpu.lower.builder import Builder
 
 form("rdrand", "NFx 0F C7 /6", "rr", flags="oszapc", feature="rdrand")
 form("rdseed", "NFx 0F C7 /7", "rr", flags="oszapc", feature="rdseed")

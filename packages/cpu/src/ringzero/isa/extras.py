@@ -11,7 +11,7 @@ from ringzero.isa.names import GP, RAX, RCX, UD
 from ringzero.isa.operands import Mem, Reg
 
 if TYPE_CHECKING:
-    from ringzero.cpu.builder import Builder
+    from ringzero.cpu.lower.builder import Builder
 
 form(
     "rdfsbase", "F3 0F AE /0", "rr", size="y", modes="64", feature="fsgsbase", note="#UD without CR4.FSGSBASE"

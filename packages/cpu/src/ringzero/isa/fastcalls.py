@@ -13,8 +13,8 @@ from ringzero.isa.names import GP, RCX, RDX
 from ringzero.isa.privilege import ATTR_CODE32, ATTR_CODE64, ATTR_DATA, DPL3, load_flat
 
 if TYPE_CHECKING:
-    from ringzero.cpu.builder import Builder
-    from ringzero.cpu.emitter import Value
+    from ringzero.cpu.lower.builder import Builder
+    from ringzero.cpu.lower.emitter import Value
 
 form("sysenter", "0F 34", size="q", flags="iv", feature="sep", note="AMD: #UD in long mode")
 form("sysexit", "0F 35", size="y", cpl=0, feature="sep", note="to 32-bit code")

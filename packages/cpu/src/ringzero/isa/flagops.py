@@ -10,7 +10,7 @@ from ringzero.isa.names import RAX
 from ringzero.isa.operands import Operand, Reg
 
 if TYPE_CHECKING:
-    from ringzero.cpu.builder import Builder
+    from ringzero.cpu.lower.builder import Builder
 
 form("cmc", "F5", flags="c", reads="c")
 form("clc", "F8", flags="c")

@@ -11,7 +11,7 @@ from ringzero.isa.names import RCX, UD
 from ringzero.isa.operands import Far, Imm, Mem, Operand, Reg, Rel
 
 if TYPE_CHECKING:
-    from ringzero.cpu.builder import Builder
+    from ringzero.cpu.lower.builder import Builder
 
 # Near branches are 64-bit in 64-bit mode; Intel ignores 66 there, AMD honours it (SDM 2A 2.2.1.7; APM 3 1.2.4).
 for _number, _names in enumerate(CONDITIONS):

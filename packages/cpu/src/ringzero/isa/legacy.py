@@ -10,7 +10,7 @@ from ringzero.isa.names import BR, DS, ES, FS, GS, RAX, SS
 from ringzero.isa.operands import Imm, Mem, Operand, Reg
 
 if TYPE_CHECKING:
-    from ringzero.cpu.builder import Builder
+    from ringzero.cpu.lower.builder import Builder
 
 form("daa", "27", size="8", modes="32", flags="szapc", reads="ac", undefined="o")
 form("das", "2F", size="8", modes="32", flags="szapc", reads="ac", undefined="o")

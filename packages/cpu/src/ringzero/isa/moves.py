@@ -10,7 +10,7 @@ from ringzero.isa.names import RAX, RBX, RDX, UD
 from ringzero.isa.operands import CReg, DReg, Mem, Operand, Reg, SReg
 
 if TYPE_CHECKING:
-    from ringzero.cpu.builder import Builder
+    from ringzero.cpu.lower.builder import Builder
 
 form("mov", "88 /r", "rm8, r8")
 form("mov", "89 /r", "rm, r")

@@ -9,7 +9,7 @@ from ringzero.isa.names import RAX, RDX
 from ringzero.isa.operands import Imm, Operand, Reg
 
 if TYPE_CHECKING:
-    from ringzero.cpu.builder import Builder
+    from ringzero.cpu.lower.builder import Builder
 
 _MULTIPLY: Columns = {"flags": "oc", "undefined": "szap"}
 _DIVIDE: Columns = {"undefined": "oszapc"}

@@ -16,8 +16,8 @@ from ringzero.isa import rflags as F
 from ringzero.isa.names import GP, NP, R11, RCX, RSP, STACK_FAULT, TS, UD
 
 if TYPE_CHECKING:
-    from ringzero.cpu.builder import Builder
-    from ringzero.cpu.emitter import Value
+    from ringzero.cpu.lower.builder import Builder
+    from ringzero.cpu.lower.emitter import Value
 
 # Descriptor bits 40-47 that make a 64-bit code segment acceptable, seen from bit 40.
 ATTR_CODE64 = 0xA9B  # present, code, readable, accessed, L, G

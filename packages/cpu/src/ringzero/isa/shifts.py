@@ -8,7 +8,7 @@ from ringzero.isa.form import Columns, form, lowers
 from ringzero.isa.operands import Imm, Operand, Reg
 
 if TYPE_CHECKING:
-    from ringzero.cpu.builder import Builder
+    from ringzero.cpu.lower.builder import Builder
 
 # A count of 0 changes no flag. OF is defined for a count of 1 only; rotates keep SF, ZF, AF, PF (SDM 2B, SAL; RCL).
 _SHIFT: Columns = {"flags": "oszpc", "undefined": "oa"}

@@ -10,7 +10,7 @@ from ringzero.isa.names import RBP, RSP, SS
 from ringzero.isa.operands import Imm, Mem, Operand, Reg, SReg
 
 if TYPE_CHECKING:
-    from ringzero.cpu.builder import Builder
+    from ringzero.cpu.lower.builder import Builder
 
 form("push", "50+r", "o", size="d64")
 form("pop", "58+r", "o", size="d64")

@@ -15,7 +15,7 @@ from ringzero.isa.names import ES, RAX, RCX, RDI, RSI
 from ringzero.isa.operands import Imm, Operand, Reg
 
 if TYPE_CHECKING:
-    from ringzero.cpu.builder import Builder
+    from ringzero.cpu.lower.builder import Builder
 
 _COMPARE: Columns = {"flags": "oszapc", "reads": "d", "rep": "repz"}
 _MOVE: Columns = {"reads": "d", "rep": "rep"}

@@ -12,7 +12,7 @@ from ringzero.isa.names import GP, NM, UD
 from ringzero.isa.operands import Mem, Operand, Reg
 
 if TYPE_CHECKING:
-    from ringzero.cpu.builder import Builder
+    from ringzero.cpu.lower.builder import Builder
 
 form("mov", "8C /r", "r_m16, sreg")
 form("mov", "8E /r", "sreg, rm16", size="w", note="cs as a destination is #UD")

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from ringzero.cpu.cpu import Cpu
-from ringzero.cpu.model import DEFAULT, Model
+from ringzero.cpu.system.model import DEFAULT, Model
 from ringzero.errors import ImageError, SnapshotError, UsageError
 from ringzero.machine import boot, views
 from ringzero.machine.boot import flat

@@ -10,24 +10,26 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from ringzero.cpu import breakpoints, effects, flags
 from ringzero.cpu import mode as M
-from ringzero.cpu.block import NO_PAGE, Block
+from ringzero.cpu.address import breakpoints
+from ringzero.cpu.address.mmu import Walker, is_canonical, truncated
+from ringzero.cpu.engine import flags
+from ringzero.cpu.engine.pyfunctions import bind, environment
+from ringzero.cpu.engine.pyhot import Hot, compilable, compile_hot
 from ringzero.cpu.exits import CLEAN, CODE, FETCH, IMPLICIT, READ, TABLE, USER, WRITE, Leave
 from ringzero.cpu.faults import GuestFault
 from ringzero.cpu.interfaces import Memory
-from ringzero.cpu.mmu import Walker, is_canonical, truncated
 from ringzero.cpu.mode import mode_word
-from ringzero.cpu.pyfunctions import bind, environment
-from ringzero.cpu.pyhot import Hot, compilable, compile_hot
-from ringzero.cpu.segments import checked
 from ringzero.cpu.state import SLOT, State
-from ringzero.cpu.uops import STACK
+from ringzero.cpu.system.segments import checked
+from ringzero.cpu.uops import effects
+from ringzero.cpu.uops.block import NO_PAGE, Block
+from ringzero.cpu.uops.table import STACK
 from ringzero.isa import rflags as F
 from ringzero.isa.names import GP, STACK_FAULT
 
 if TYPE_CHECKING:
-    from ringzero.cpu.lowering import Lowerer
+    from ringzero.cpu.lower.lowering import Lowerer
 
 M64 = (1 << 64) - 1
 RIP, RFLAGS, RES, AUX, MODE = (SLOT[n] for n in ("rip", "rflags", "res", "aux", "mode"))

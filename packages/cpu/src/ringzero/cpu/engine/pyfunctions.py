@@ -8,17 +8,17 @@ from functools import cache
 from types import CodeType
 from typing import TYPE_CHECKING, Any
 
-from ringzero.cpu import flags
-from ringzero.cpu.effects import PythonPrinter
+from ringzero.cpu.engine import flags
 from ringzero.cpu.exits import IMPLICIT, WRITE
 from ringzero.cpu.faults import GuestFault
 from ringzero.cpu.mode import mode_word
 from ringzero.cpu.state import SLOT
-from ringzero.cpu.uops import UOPS
+from ringzero.cpu.uops.effects import PythonPrinter
+from ringzero.cpu.uops.table import UOPS
 from ringzero.isa import rflags as F
 
 if TYPE_CHECKING:
-    from ringzero.cpu.pyengine import PythonEngine
+    from ringzero.cpu.engine.pyengine import PythonEngine
 
 M64 = (1 << 64) - 1
 RIP, RFLAGS, RES, AUX, MODE, CPL = (SLOT[n] for n in ("rip", "rflags", "res", "aux", "mode", "cpl"))

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from ringzero.cpu import mode as M
-from ringzero.cpu.emitter import CONSTANTS, ZERO, K, Value
+from ringzero.cpu.lower.emitter import CONSTANTS, ZERO, K, Value
+from ringzero.cpu.lower.words import Words
 from ringzero.cpu.state import FIRST_TEMP, SEGMENTS, SLOT
-from ringzero.cpu.uops import NUMBER, STACK, UOPS
-from ringzero.cpu.words import Words
+from ringzero.cpu.uops.table import NUMBER, STACK, UOPS
 from ringzero.isa import record as R
 from ringzero.isa.names import CS, DS, FS, GP, GS, RSP, SS, STACK_FAULT
 from ringzero.isa.operands import NO_REGISTER, NO_SEGMENT, RIP, Imm, Mem, Operand, Reg, SReg

@@ -7,9 +7,9 @@ from contextlib import contextmanager
 from typing import Any
 
 from ringzero.cpu import mode as M
+from ringzero.cpu.lower.symbols import Symbol
 from ringzero.cpu.state import FIRST_TEMP, SLOT, TEMPS
-from ringzero.cpu.symbols import Symbol
-from ringzero.cpu.uops import NUMBER
+from ringzero.cpu.uops.table import NUMBER
 from ringzero.isa import record as R
 from ringzero.isa.form import Form
 

@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from functools import cache
 
-from ringzero.cpu.uops import Uop
+from ringzero.cpu.uops.table import Uop
 
 M64 = (1 << 64) - 1
 _MEMORY_READS = ("LOAD", "LOADW", "LOADS", "LOADWS")

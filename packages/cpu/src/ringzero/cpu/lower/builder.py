@@ -13,10 +13,10 @@ destination with `update`, which asks for the permission to write it, and move a
 from __future__ import annotations
 
 from ringzero.cpu import mode as M
-from ringzero.cpu.access import Access
-from ringzero.cpu.emitter import CONSTANTS, M64, K, Value
 from ringzero.cpu.exits import CMPS, LODS, MOVS, SCAS, STOS
-from ringzero.cpu.uops import STACK
+from ringzero.cpu.lower.access import Access
+from ringzero.cpu.lower.emitter import CONSTANTS, M64, K, Value
+from ringzero.cpu.uops.table import STACK
 from ringzero.isa import record as R
 from ringzero.isa.names import ES, GP, SS
 from ringzero.isa.operands import Rel

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING
 
+from ringzero.cpu.address.mmu import is_canonical
 from ringzero.cpu.exits import PHYSICAL_BITS
 from ringzero.cpu.faults import GuestFault
-from ringzero.cpu.mmu import is_canonical
-from ringzero.cpu.model import Model
 from ringzero.cpu.state import SLOT
+from ringzero.cpu.system.model import Model
 from ringzero.isa.control import CR0_PG, EFER_LMA, EFER_LME
 from ringzero.isa.names import GP
 

@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ringzero.cpu import breakpoints
+from ringzero.cpu.address import breakpoints
+from ringzero.cpu.address.mmu import is_canonical
 from ringzero.cpu.faults import GuestFault
-from ringzero.cpu.mmu import is_canonical
 from ringzero.cpu.state import SEGMENTS, SLOT
 from ringzero.isa import rflags as F
 from ringzero.isa.control import (

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ringzero.cpu import segments
 from ringzero.cpu.faults import GuestFault
 from ringzero.cpu.state import SLOT
+from ringzero.cpu.system import segments
 from ringzero.isa import rflags as F
 from ringzero.isa.names import GP
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ringzero.cpu.emitter import CONSTANTS, Emitter, K, Value
+from ringzero.cpu.lower.emitter import CONSTANTS, Emitter, K, Value
 from ringzero.cpu.state import SLOT
 
 

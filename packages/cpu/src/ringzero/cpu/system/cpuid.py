@@ -10,7 +10,7 @@ import struct
 from functools import cache
 
 from ringzero.cpu.exits import PHYSICAL_BITS
-from ringzero.cpu.model import Model
+from ringzero.cpu.system.model import Model
 from ringzero.isa.control import CR4_OSXSAVE
 from ringzero.isa.features import FEATURES
 

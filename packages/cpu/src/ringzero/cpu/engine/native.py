@@ -10,15 +10,15 @@ from collections.abc import Callable
 
 from ringzero._native import ffi, lib
 from ringzero.cpu import mode as M
-from ringzero.cpu.block import Block
-from ringzero.cpu.ctables import digest
 from ringzero.cpu.exits import Leave
 from ringzero.cpu.faults import GuestFault
 from ringzero.cpu.interfaces import Memory
-from ringzero.cpu.lowering import Lowerer, alone
+from ringzero.cpu.lower.lowering import Lowerer, alone
+from ringzero.cpu.lower.templates import PATCH, learn
 from ringzero.cpu.state import SLOT, STATE_SIZE, State
-from ringzero.cpu.templates import PATCH, learn
-from ringzero.cpu.uops import PACKED
+from ringzero.cpu.uops.block import Block
+from ringzero.cpu.uops.ctables import digest
+from ringzero.cpu.uops.table import PACKED
 from ringzero.errors import RingzeroError
 from ringzero.isa import record as R
 

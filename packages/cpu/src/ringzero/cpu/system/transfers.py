@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ringzero.cpu.address.mmu import is_canonical
 from ringzero.cpu.faults import GuestFault
-from ringzero.cpu.mmu import is_canonical
-from ringzero.cpu.segments import (
+from ringzero.cpu.state import SLOT
+from ringzero.cpu.system.segments import (
     CALL_GATE,
     M32,
     M64,
@@ -24,7 +25,6 @@ from ringzero.cpu.segments import (
     read_stack,
     switch_stack,
 )
-from ringzero.cpu.state import SLOT
 from ringzero.isa import rflags as F
 from ringzero.isa.control import (
     ATTR_BIG,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ringzero.cpu.emitter import PackedUop
+from ringzero.cpu.lower.emitter import PackedUop
 from ringzero.cpu.mode import ip_mask
-from ringzero.cpu.uops import PACKED
+from ringzero.cpu.uops.table import PACKED
 
 NO_PAGE = (1 << 64) - 1
 

@@ -13,11 +13,11 @@ from collections.abc import Callable, Sequence
 from types import CodeType, TracebackType
 from typing import Any, NamedTuple
 
-from ringzero.cpu.block import Block
-from ringzero.cpu.effects import PythonPrinter
-from ringzero.cpu.emitter import ZERO
+from ringzero.cpu.lower.emitter import ZERO
 from ringzero.cpu.state import SLOT
-from ringzero.cpu.uops import BY_NAME, UOPS, Uop
+from ringzero.cpu.uops.block import Block
+from ringzero.cpu.uops.effects import PythonPrinter
+from ringzero.cpu.uops.table import BY_NAME, UOPS, Uop
 
 M64 = (1 << 64) - 1
 _REFUSED = ("SKIP(", "SET_", "PROBE(", "R[", "STEP(")

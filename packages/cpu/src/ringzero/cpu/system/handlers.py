@@ -10,12 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from ringzero.cpu import breakpoints, msrs, realmode, segments, transfers
-from ringzero.cpu.cpuid import cpuid as cpuid_leaf
+from ringzero.cpu.address import breakpoints
+from ringzero.cpu.address.mmu import PDPTE, is_canonical, load_pdptes
 from ringzero.cpu.exits import PHYSICAL_BITS
 from ringzero.cpu.faults import GuestFault
-from ringzero.cpu.mmu import PDPTE, is_canonical, load_pdptes
 from ringzero.cpu.state import SLOT
+from ringzero.cpu.system import msrs, realmode, segments, transfers
+from ringzero.cpu.system.cpuid import cpuid as cpuid_leaf
 from ringzero.isa import rflags as F
 from ringzero.isa.control import (
     ATTR_LONG,

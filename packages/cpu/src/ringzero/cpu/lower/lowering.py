@@ -6,11 +6,11 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterator, Set
 
 from ringzero.cpu import mode as M
-from ringzero.cpu.block import NO_PAGE, Block
-from ringzero.cpu.builder import Builder
-from ringzero.cpu.emitter import Systems
 from ringzero.cpu.faults import GuestFault
 from ringzero.cpu.interfaces import Memory
+from ringzero.cpu.lower.builder import Builder
+from ringzero.cpu.lower.emitter import Systems
+from ringzero.cpu.uops.block import NO_PAGE, Block
 from ringzero.isa import FORMS, LOWERINGS
 from ringzero.isa import record as R
 from ringzero.isa.decode import decode as decode_in_python

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ringzero.cpu.interfaces import Engine, Memory
-from ringzero.cpu.lowering import Decode
+from ringzero.cpu.lower.lowering import Decode
 from ringzero.cpu.state import State
 from ringzero.errors import UsageError
 
@@ -24,7 +24,7 @@ def make_engine(name: str, state: State, memory: Memory) -> tuple[Engine, Decode
     if name == "auto":
         name = "native" if native_available() else "python"
     if name == "python":
-        from ringzero.cpu.pyengine import PythonEngine
+        from ringzero.cpu.engine.pyengine import PythonEngine
         from ringzero.isa.decode import decode
 
         return PythonEngine(state, memory), decode
@@ -34,7 +34,7 @@ def make_engine(name: str, state: State, memory: Memory) -> tuple[Engine, Decode
         raise UsageError(
             "engine 'native' is not in this installation; install with a C compiler, or use 'python'"
         )
-    from ringzero.cpu.native import NativeEngine
+    from ringzero.cpu.engine.native import NativeEngine
     from ringzero.isa.native import decode as decode_in_c
 
     return NativeEngine(state, memory), decode_in_c

@@ -12,11 +12,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from ringzero.cpu import symbols as S
-from ringzero.cpu.builder import Builder
-from ringzero.cpu.emitter import K, Systems, Value
-from ringzero.cpu.symbols import NotExpressible, Symbol
-from ringzero.cpu.uops import PACKED
+from ringzero.cpu.lower import symbols as S
+from ringzero.cpu.lower.builder import Builder
+from ringzero.cpu.lower.emitter import K, Systems, Value
+from ringzero.cpu.lower.symbols import NotExpressible, Symbol
+from ringzero.cpu.uops.table import PACKED
 from ringzero.isa import record as R
 from ringzero.isa.form import Form
 

@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from hashlib import blake2b
 
 from ringzero.cpu import exits, mode
-from ringzero.cpu.effects import CPrinter
 from ringzero.cpu.state import SLOTS
-from ringzero.cpu.uops import CONDITIONS, JOINS, NUMBER, UOPS, Uop
+from ringzero.cpu.uops.effects import CPrinter
+from ringzero.cpu.uops.table import CONDITIONS, JOINS, NUMBER, UOPS, Uop
 from ringzero.isa import control, record, rflags
 
 WRITES_FLAGS, READS_FLAGS, BARRIER, ENDS, SKIPS, NAMES_S, WIDE = 1, 2, 4, 8, 16, 32, 64

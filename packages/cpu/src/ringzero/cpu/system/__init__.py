@@ -1,0 +1,1 @@
+"""System instructions: what the µop loop leaves to Python, and which processor the guest sees."""
