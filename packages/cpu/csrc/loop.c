@@ -159,10 +159,9 @@ static RZ_COLD const rz_uop *after_remapping(rz_engine *e, const rz_block *b, co
         target = linear_;                                                                                              \
     } while (0)
 
-/* A probe wants to see every iteration. */
 #define RZ_AHEAD(what)                                                                                                 \
     do {                                                                                                               \
-        if (left > 0 && block->raw->op != RZ_UOP_probe)                                                                \
+        if (left > 0)                                                                                                  \
             left -= (int64_t)rz_ahead(e, (uint64_t)left, what);                                                       \
     } while (0)
 

@@ -1,7 +1,8 @@
 """Repeated string instructions done at once equal their iterations, each of them a step.
 
-The Python engine takes every pass through the block; the native one may do a page at a time. Random counts, addresses,
-overlaps, frames that two pages share, pages that are missing, read-only, tables, code or no RAM, and stops anywhere.
+Both engines may do a page at a time; the judge is the Python engine told to take every pass through the block. Random
+counts, addresses, overlaps, frames that two pages share, pages that are missing, read-only, tables, code or no RAM, and
+stops anywhere.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from ringzero_tests.rig import Rig
 pytest.importorskip("ringzero._native", reason="the C core is not built")
 
 SIZE = 1 << 20
+WAYS = ("native", "python", "iterations")
 CODE = 0x8000
 WINDOW, PAGES = 0x40_0000, 6
 FRAME = 0x2_0000
@@ -52,6 +54,15 @@ def entry(chance: random.Random, page: int) -> int:
     if kind < 0.26:
         return LEAF | rights
     return (SIZE if kind < 0.28 else frame) | rights
+
+
+def a_rig(way: str) -> Rig:
+    """An engine that does pages at once, or the Python one, which iterates."""
+    if way != "iterations":
+        return Rig(way)
+    rig = Rig("python")
+    rig.engine.at_once = False
+    return rig
 
 
 def prepare(rig: Rig, seed: int, bits: int) -> int:
@@ -117,49 +128,83 @@ def look(rig: Rig, reason: Leave) -> object:
     return reason, slots, rig.state["left"], fault
 
 
+def assert_same_pages(rigs: list[Rig]) -> None:
+    """They have written the same pages since this was last asked."""
+    native, python, judge = (rig.memory.collect() for rig in rigs)
+    assert native == python == judge
+
+
 @pytest.mark.parametrize("bits", [64, 32])
 @pytest.mark.parametrize("seed", range(0, 160, 8))
 def test_random(seed: int, bits: int) -> None:
     for one in range(seed, seed + 8):
-        rigs = Rig("native"), Rig("python")
+        rigs = [a_rig(way) for way in WAYS]
         end = {prepare(rig, one, bits) for rig in rigs}
         chance = random.Random(one)
         for _ in range(12):
             steps = chance.choice((1, 2, chance.randrange(1, 64), chance.randrange(1, 5000)))
-            native, python = (look(rig, go(rig, steps)) for rig in rigs)
-            assert native == python, (one, steps)
-            assert rigs[0].memory.read(0, SIZE) == rigs[1].memory.read(0, SIZE), (one, steps)
+            *looks, judge = (look(rig, go(rig, steps)) for rig in rigs)
+            assert looks == [judge, judge], (one, steps)
+            *memories, memory = (rig.memory.read(0, SIZE) for rig in rigs)
+            assert memories == [memory, memory], (one, steps)
             if chance.random() < 0.3:
-                assert rigs[0].memory.collect() == rigs[1].memory.collect()
-            if rigs[0].state["rip"] in end or native[0] is not Leave.BUDGET:
+                assert_same_pages(rigs)
+            if rigs[0].state["rip"] in end or judge[0] is not Leave.BUDGET:
                 break
-        assert rigs[0].memory.collect() == rigs[1].memory.collect()
+        assert_same_pages(rigs)
 
 
+def prepare_one(rig: Rig, code: str, present: int, content: bytes) -> None:
+    """One instruction among pages of their own, the first `present` of which are there."""
+    prepare(rig, 0, 64)
+    for page in range(PAGES):
+        value = FRAME + 0x1000 * page | PTE_W | PTE_U | (PTE_P if page < present else 0)
+        rig.memory.write(LEAF + 8 * page, value.to_bytes(8, "little"))
+    rig.memory.write(FRAME, content)
+    rig.memory.write(CODE, bytes.fromhex(code))
+    rig.engine.flush_translations()
+    rig.program.clear()
+    lowerer = Lowerer(rig.memory, Systems({}), set())
+    rig.program[CODE] = lowerer.block(CODE, rig.state["mode"], lambda linear: linear, limit=1)
+
+
+@pytest.mark.parametrize("flags", [0xD7, 0xD7 | DF])
 @pytest.mark.parametrize("code", ["f3 a4", "f3 48 ab", "f3 66 ad", "f3 a6", "f2 48 af"])
-def test_a_fault_at_every_position(code: str) -> None:
-    """The page behind the fourth is missing; the string begins nearer to it each time."""
+def test_a_fault_at_every_position(code: str, flags: int) -> None:
+    """The next page is missing; the string begins nearer to it each time, and again with its pages at hand."""
+    content = random.Random(code).randbytes(4) * (PAGES << 10) if code == "f3 66 ad" else bytes(PAGES << 12)
     for distance in range(1, 40):
         states = []
-        for name in ("native", "python"):
-            rig = Rig(name)
-            prepare(rig, 0, 64)
-            for page in range(PAGES):
-                rights = PTE_W | PTE_U | (PTE_P if page < 4 else 0)
-                value = FRAME + 0x1000 * page | rights
-                rig.memory.write(LEAF + 8 * page, value.to_bytes(8, "little"))
-            rig.memory.write(FRAME, bytes(PAGES << 12))
-            rig.memory.write(CODE, bytes.fromhex(code))
-            rig.engine.flush_translations()
-            rig.program.clear()
-            lowerer = Lowerer(rig.memory, Systems({}), set())
-            rig.program[CODE] = lowerer.block(CODE, rig.state["mode"], lambda linear: linear, limit=1)
-            for register in ("rsi", "rdi"):
-                rig.state[register] = WINDOW + 0x4000 - distance
-            rig.state["rcx"], rig.state["rax"], rig.state["rflags"] = 5000, 1 if code[1] == "2" else 0, 0xD7
-            states.append((look(rig, rig.go(10_000)), rig.memory.read(FRAME, PAGES << 12)))
-            assert states[-1][0][0] is Leave.FAULT
-        assert states[0] == states[1], distance
+        for way in WAYS:
+            rig = a_rig(way)
+            prepare_one(rig, code, 4, content)
+            found = []
+            for _ in range(2):
+                for register in ("rsi", "rdi"):
+                    rig.state[register] = WINDOW + (distance if flags & DF else 0x4000 - distance)
+                rig.state["rcx"], rig.state["rax"], rig.state["rflags"] = 5000, int(code[1] == "2"), flags
+                found.append((look(rig, rig.go(10_000, CODE)), rig.memory.read(FRAME, PAGES << 12)))
+                assert found[-1][0][0] is Leave.FAULT
+            states.append(found)
+        assert states[0] == states[1] == states[2], distance
+
+
+@pytest.mark.parametrize("flags", [2, 2 | DF])
+@pytest.mark.parametrize("code", ["f3 a4", "f3 66 a5", "f3 a5", "f3 48 a5"])
+def test_overlaps(code: str, flags: int) -> None:
+    """What one iteration writes the next may read, whole or in part."""
+    content = random.Random(code).randbytes(PAGES << 12)
+    rigs = [a_rig(way) for way in WAYS]
+    for rig in rigs:
+        prepare_one(rig, code, PAGES, content)
+    for apart in (*range(-17, 18), -400, -85, -40, 40, 85, 400):
+        looks = []
+        for rig in rigs:
+            rig.state["rsi"], rig.state["rdi"] = WINDOW + 0x1800, WINDOW + 0x1800 + apart
+            rig.state["rcx"], rig.state["rflags"] = 90, flags
+            assert rig.go(90, CODE) is Leave.BUDGET
+            looks.append((look(rig, Leave.BUDGET), rig.memory.read(FRAME, PAGES << 12)))
+        assert looks[0] == looks[1] == looks[2], apart
 
 
 def test_a_probe_sees_every_iteration() -> None:

@@ -87,6 +87,7 @@ class PythonEngine:
         self.linear = 0
         self.alone = False  # what runs is the last instruction before a fresh look-up, or a microprogram
         self.bus: Any = None  # set while one instruction runs that may reach beyond RAM
+        self.at_once = True  # repeated string instructions, a page at a time; else an iteration at a time
         self.hits: int | None = None  # set then too: breakpoints on data that it has met
         self.on_code_write: Callable[[int, int], None] | None = None
         self.between_runs = False

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from types import CodeType
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +12,7 @@ from ringzero.cpu.engine import flags
 from ringzero.cpu.exits import IMPLICIT, WRITE
 from ringzero.cpu.faults import GuestFault
 from ringzero.cpu.mode import mode_word
+from ringzero.cpu.pystrings import ahead
 from ringzero.cpu.state import SLOT
 from ringzero.cpu.uops.effects import PythonPrinter
 from ringzero.cpu.uops.table import UOPS
@@ -99,7 +100,8 @@ def environment(engine: PythonEngine) -> dict[str, Any]:
 
     names: dict[str, Any] = {
         "RIP": RIP, "FAULT": fault, "SET_FLAGS": set_flags, "SET_MODE": engine.set_mode, "PROBE": engine.probe,
-        "SEGMENT": engine.segment, "PARITY_TABLE": flags.PARITY, "MULHS": _mulhs, "SAR": _sar,
+        "SEGMENT": engine.segment, "AHEAD": partial(ahead, engine),
+        "PARITY_TABLE": flags.PARITY, "MULHS": _mulhs, "SAR": _sar,
         "FLAGS": lambda R: R[RFLAGS] & ~F.ARITHMETIC | flags.arithmetic(R[RES], R[AUX]),
         "STEP": lambda R: R[END_STEP] - R[LEFT] & M64,
         "MULHU": lambda x, y: x * y >> 64, "UDIV": lambda h, l, v: (h << 64 | l) // v,  # noqa: E741

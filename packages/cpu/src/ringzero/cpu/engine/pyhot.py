@@ -20,7 +20,7 @@ from ringzero.cpu.uops.effects import PythonPrinter
 from ringzero.cpu.uops.table import BY_NAME, UOPS, Uop
 
 M64 = (1 << 64) - 1
-_REFUSED = ("SKIP(", "SET_", "PROBE(", "R[", "STEP(")
+_REFUSED = ("SKIP(", "SET_", "PROBE(", "R[", "STEP(", "AHEAD(")
 
 
 class Hot(NamedTuple):

@@ -71,8 +71,11 @@ class Builder(Access):
         return t
 
     def ahead(self, name: str) -> None:
-        """Tell the engine which string instruction repeats here, if addresses are all that it would have to mind."""
-        if self.is_plain(self.source_segment()) and self.is_plain(ES):
+        """Tell the engine which string instruction repeats here, if addresses are all that it would have to mind.
+
+        Nothing but a probe can stand before it in its block, and that wants to see every iteration.
+        """
+        if not self.uops and self.is_plain(self.source_segment()) and self.is_plain(ES):
             unequal = not self.record[R.PREFIXES] & R.REP
             sizes = self.size | self.record[R.ADDRSIZE] << 4
             self.emit("ahead", imm=sizes | REPEATED[name] << 8 | unequal << 12)

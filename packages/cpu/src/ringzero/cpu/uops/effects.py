@@ -343,7 +343,7 @@ _PYTHON_STATEMENTS = {
     "FAULT": "FAULT({0}, {1})",
     "SET_FLAGS": "SET_FLAGS(R, {0})",
     "SET_MODE": "SET_MODE(R)",
-    "AHEAD": "pass",
+    "AHEAD": "AHEAD(R, {0})",
 }
 _PYTHON_INLINE = {
     "CARRIES8": "(({0} << 56) & 0xC000000000000000) | ({0} & 8)",
