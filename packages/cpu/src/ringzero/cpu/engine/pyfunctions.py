@@ -9,10 +9,10 @@ from types import CodeType
 from typing import TYPE_CHECKING, Any
 
 from ringzero.cpu.engine import flags
+from ringzero.cpu.engine.pystrings import ahead
 from ringzero.cpu.exits import IMPLICIT, WRITE
 from ringzero.cpu.faults import GuestFault
 from ringzero.cpu.mode import mode_word
-from ringzero.cpu.pystrings import ahead
 from ringzero.cpu.state import SLOT
 from ringzero.cpu.uops.effects import PythonPrinter
 from ringzero.cpu.uops.table import UOPS

@@ -18,7 +18,7 @@ from ringzero.cpu.state import SLOT
 from ringzero.isa.rflags import DF, RF
 
 if TYPE_CHECKING:
-    from ringzero.cpu.pyengine import PythonEngine
+    from ringzero.cpu.engine.pyengine import PythonEngine
 
 RAX, RCX, RSI, RDI, RFLAGS, LEFT = (SLOT[n] for n in ("rax", "rcx", "rsi", "rdi", "rflags", "left"))
 PAGE, OFFSET = 4096, 4095
@@ -126,7 +126,6 @@ def _move(ram: mmap, s: _Repeated, to: int, at: int, count: int) -> None:
         pattern = ram[between : between + ahead_by] * (length // ahead_by + 1)
         ram[low : low + length] = pattern[-length:] if s.down else pattern[:length]
     else:
-        for n in reversed(range(count)) if s.down else range(count):
-            ram[low + n * s.size : low + (n + 1) * s.size] = ram[
-                start + n * s.size : start + (n + 1) * s.size
-            ]
+        step = -s.size if s.down else s.size
+        for by in range(0, count * step, step):
+            ram[to + by : to + by + s.size] = ram[at + by : at + by + s.size]
