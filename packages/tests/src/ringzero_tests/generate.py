@@ -28,7 +28,7 @@ ATTEMPTS = 40
 
 
 def cases_for(form: Form, bits: int, count: int, start: int = 0) -> Iterator[Case]:
-    """Yield up to `count` cases of a row for `bits`-bit code (64 or 32), seeds `start` onwards."""
+    """Yield up to `count` cases of a row for `bits`-bit code (64, 32 or 16), seeds `start` onwards."""
     for seed in range(start, start + count):
         case = case_for(form, bits, seed)
         if case is not None:

@@ -76,10 +76,12 @@ def _judge_row(
 
 
 def _chosen(options: argparse.Namespace) -> list[tuple[Form, int]]:
+    """The rows asked for, but for those that this host does not have."""
     return [
         (form, bits)
-        for form, bits in judged_rows((16,) if options.bits == 16 else (64, 32))
+        for form, bits in judged_rows()
         if (not options.mnemonics or form.mnemonic in options.mnemonics) and options.bits in (None, bits)
+        if bits in silicon.code_widths() and silicon.has(form.feature)
     ]
 
 

@@ -1,4 +1,4 @@
-"""The host's own processor as the judge of user-mode, 64-bit instructions.
+"""The host's own processor as the judge of user-mode instructions, in 64-, 32- and 16-bit code.
 
 The room's rule: nothing here knows an instruction. Cases go to a worker process (silicon_worker.c, compiled with the
 host's compiler on first use and kept in a cache directory) and come back as outcomes. What the host's kernel
@@ -19,7 +19,7 @@ from functools import cache
 from importlib import resources
 from pathlib import Path
 
-from ringzero_tests.case import FS_BASE, GS_BASE, HANG, REGIONS, VISIBLE, Case, Fault, Outcome, background
+from ringzero_tests.case import FS_BASE, GS_BASE, HANG, REGIONS, REGISTERS, VISIBLE, Case, Fault, Outcome, background
 
 BATCH = 1024
 _NO_FAULT = 0xFF
@@ -67,6 +67,14 @@ def features() -> frozenset[str]:
 def has(feature: str) -> bool:
     """Tell whether the host has a feature by QEMU's name, which a row needs ("" is always there)."""
     return not feature or feature.replace(".", "_").replace("-", "_") in features()
+
+
+@cache
+def code_widths() -> tuple[int, ...]:
+    """Return the widths of code that the host runs: 16 only where its kernel lets a process have such a segment."""
+    with Silicon() as judge:
+        small = judge.run(Case(b"\x90", (0,) * len(REGISTERS), bits=16))
+    return (64, 32) if small.fault else (64, 32, 16)
 
 
 class Silicon:
