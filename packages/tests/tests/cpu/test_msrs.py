@@ -8,7 +8,7 @@ import pytest
 
 from ringzero import Machine
 from ringzero.cpu.faults import GuestFault
-from ringzero.cpu.system import msrs
+from ringzero.cpu.system import identity, msrs
 from ringzero.cpu.system.model import MODELS, parse_model
 from ringzero_tests.engines import ENGINES, missing
 
@@ -24,9 +24,9 @@ def faults(number: int, value: int | None, cpu: str) -> bool:
     chip = machine(cpu).cpu
     try:
         if value is None:
-            msrs.read(chip, number)
+            identity.read(chip, number)
         else:
-            msrs.write(chip, number, value)
+            identity.write(chip, number, value)
     except GuestFault as fault:
         return (fault.vector, fault.error) == (GP, 0)
     return False
@@ -52,10 +52,10 @@ TOUCHED = [
 def test_what_linux_touches_is_there(cpu: str, reads: tuple[int, ...], writes: tuple[int, ...]) -> None:
     chip = machine(cpu).cpu
     for number in (*reads, *writes):
-        value = msrs.read(chip, number)
+        value = identity.read(chip, number)
         if number in writes:
-            msrs.write(chip, number, value)
-            assert msrs.read(chip, number) == value
+            identity.write(chip, number, value)
+            assert identity.read(chip, number) == value
 
 
 ABSENT = [
@@ -105,18 +105,18 @@ def test_a_guest_reads_and_writes_them_and_a_snapshot_keeps_them(engine: str) ->
     before = made.snapshot(), made.state_hash()
     made.run()
     assert made.registers["rax"] == 0xC06
-    assert msrs.read(made.cpu, 0x2FF) == 0xC06
+    assert identity.read(made.cpu, 0x2FF) == 0xC06
     after = made.snapshot(), made.state_hash()
     made.restore(before[0])
-    assert (msrs.read(made.cpu, 0x2FF), made.state_hash()) == (0, before[1])
+    assert (identity.read(made.cpu, 0x2FF), made.state_hash()) == (0, before[1])
     made.restore(after[0])
-    assert (msrs.read(made.cpu, 0x2FF), made.state_hash()) == (0xC06, after[1])
+    assert (identity.read(made.cpu, 0x2FF), made.state_hash()) == (0xC06, after[1])
 
 
 def test_sysenter_cs_forgets_its_upper_half() -> None:
     chip = machine("max").cpu
-    msrs.write(chip, 0x174, 0x1234_5678_0000_0010)
-    assert msrs.read(chip, 0x174) == 0x10
+    identity.write(chip, 0x174, 0x1234_5678_0000_0010)
+    assert identity.read(chip, 0x174) == 0x10
 
 
 def test_every_model_keeps_to_its_vendor() -> None:

@@ -8,7 +8,6 @@ or a delivered interrupt or exception; INT n and its delivery are one.
 
 from __future__ import annotations
 
-from array import array
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
@@ -17,8 +16,8 @@ from typing import TYPE_CHECKING
 from ringzero.cpu import mode as M
 from ringzero.cpu.address import breakpoints
 from ringzero.cpu.address.mmu import Walker, is_canonical
-from ringzero.cpu.engine.engines import make_engine
-from ringzero.cpu.exits import FETCH, IMPLICIT, READ, USER, WRITE, Leave
+from ringzero.cpu.engine.engines import Engine, make_engine
+from ringzero.cpu.exits import FETCH, USER, Leave
 from ringzero.cpu.faults import (
     CONTRIBUTORY,
     DOUBLE_FAULT,
@@ -28,21 +27,19 @@ from ringzero.cpu.faults import (
     Shutdown,
     Unsupported,
 )  # fmt: skip
-from ringzero.cpu.interfaces import Bus, Clock, Engine, Entry, Interrupts, Memory
+from ringzero.cpu.interfaces import Bus, Clock, Interrupts, Memory
 from ringzero.cpu.lower.builder import Builder
 from ringzero.cpu.lower.emitter import Systems
 from ringzero.cpu.lower.lowering import Lowerer
-from ringzero.cpu.mode import mode_word
-from ringzero.cpu.registers import Registers
-from ringzero.cpu.state import ARCHITECTURAL, SLOT, STATE_SIZE, State
-from ringzero.cpu.system import msrs, realmode, segments
+from ringzero.cpu.state import SLOT, State
+from ringzero.cpu.system import delivery, realmode
 from ringzero.cpu.system.handlers import HANDLERS
 from ringzero.cpu.system.model import DEFAULT, Model, parse_model
+from ringzero.cpu.system.processor import Processor
 from ringzero.cpu.uops.block import NO_PAGE, Block
 from ringzero.isa import privilege
 from ringzero.isa import rflags as F
-from ringzero.isa.features import cr4_bits, efer_bits
-from ringzero.isa.names import AC, BP, DB, GP, NMI, OF
+from ringzero.isa.names import BP, DB, GP, NMI, OF
 
 if TYPE_CHECKING:
     from ringzero.cpu.engine.pyengine import PythonEngine
@@ -79,7 +76,7 @@ class Exit:
     detail: str = ""
 
 
-class Cpu:
+class Cpu(Processor):
     """One processor on `memory`.
 
     `engine`: "native", "python", or "auto" for native where it is built. `model`: see `model.parse_model`. `rng_seed`:
@@ -97,29 +94,18 @@ class Cpu:
         model: str | Model = DEFAULT,
         rng_seed: int = 0,
     ) -> None:
-        self.memory, self.bus, self.clock, self.interrupts = memory, bus, clock, interrupts
-        self.model = parse_model(model)
-        self.cr4_bits = cr4_bits(self.model.features)
-        self.efer_bits = efer_bits(self.model.features)
-        self.rng_seed = rng_seed
-        self.state = State()
-        self.words = self.state.words
-        self.msrs = array("Q", msrs.INITIAL)  # those that no slot holds, as in `msrs.STORED`
-        self.registers = Registers(self.state, self.context_changed)
+        state = State()
+        made, decode = make_engine(engine, state, memory)
+        super().__init__(state, made, memory, bus, clock, parse_model(model), rng_seed)
+        self.engine: str = made.name
+        self.interrupts = interrupts
         self.systems = Systems(HANDLERS)
-        self.probes: set[int] = set()
-        self._breakpoints: frozenset[int] = frozenset()  # where DR7 has enabled one for an instruction
-        self._stops: set[int] = set()  # both: where a block leaves before it runs
-        self._engine, decode = make_engine(engine, self.state, memory)
-        self.engine: str = self._engine.name
         self._lowerer = Lowerer(memory, self.systems, self._stops, decode, self.model.features)
         self._walker = Walker(memory)
         self._interpreter: PythonEngine | None = None
         self._delivery = self._microprogram(privilege.deliver)
         self.on_delivery: list[Callable[[int, int | None, int], None]] = []
         self._stop = False
-        self.trap = False  # whether a single-step trap follows the instruction that runs
-        self.start_rip = 0
         memory.on_protect.append(self._engine.protect)
         memory.on_write.append(self._host_wrote)
         self.reset()
@@ -129,105 +115,11 @@ class Cpu:
         write(builder)
         return Block(0, 0, NO_PAGE, builder.mode, 1, builder.uops, [0, 0], 0)
 
-    # --- state -------------------------------------------------------------------------------------------------------
-
-    def reset(self) -> None:
-        """Power-on, as far as it is the same for every boot protocol (SDM 3A, table 10-1)."""
-        self.state.data[:] = bytes(len(self.state.data))
-        self.words[RFLAGS] = F.FIXED
-        self.words[SLOT["cr0"]] = 0x6000_0010
-        self.words[SLOT["dr6"]], self.words[SLOT["dr7"]] = 0xFFFF_0FF0, 0x400
-        self.words[SLOT["pat"]] = 0x0007_0406_0007_0406
-        self.words[SHADOW] = M64
-        self.msrs[:] = array("Q", msrs.INITIAL)
-        self.words[SLOT["rng"]] = self.rng_seed & M64
-        for table in ("gdtr", "idtr"):
-            self.words[SLOT[f"{table}_limit"]] = 0xFFFF
-        self.context_changed()
-
-    def apply_entry(self, entry: Entry) -> None:
-        """Begin where a boot protocol says: reset, then what it gives."""
-        self.reset()
-        for name, segment in entry.segments.items():
-            for field in ("selector", "base", "limit", "attr"):
-                self.words[SLOT[f"{name}_{field}"]] = getattr(segment, field)
-        for table, (base, limit) in (("gdtr", entry.gdtr), ("idtr", entry.idtr)):
-            self.words[SLOT[f"{table}_base"]], self.words[SLOT[f"{table}_limit"]] = base, limit
-        for name, value in entry.registers.items():
-            self.words[SLOT[name]] = value
-        self.context_changed()
-
-    def save_state(self) -> bytes:
-        """All of the processor's state."""
-        return bytes(self.state.data) + self.msrs.tobytes()
-
-    def load_state(self, data: bytes) -> None:
-        """Put a saved state back."""
-        self.state.data[:] = data[:STATE_SIZE]
-        self.msrs = array("Q", data[STATE_SIZE:])
-        self._engine.flush_translations()
-        self._check_breakpoints()
-
-    def hashed_state(self) -> bytes:
-        """The architectural state in a canonical form: equal states, equal bytes."""
-        values = [self.words[SLOT[name]] for name in ARCHITECTURAL[:-1]]
-        values.append(int(self.words[SHADOW] == self.clock.steps))
-        if self.msrs != array("Q", msrs.INITIAL):
-            values += self.msrs
-        return b"".join([value.to_bytes(8, "little") for value in values])
+    # --- what the machine asks for -----------------------------------------------------------------------------------
 
     @property
     def halted(self) -> bool:
         return bool(self.words[HALTED])
-
-    @property
-    def long_code(self) -> bool:
-        """Whether the code that runs is 64-bit."""
-        return bool(self.words[MODE] & M.LONG)
-
-    @property
-    def protected(self) -> bool:
-        """Whether the processor is not in real mode."""
-        return bool(self.words[MODE] & M.PROTECTED)
-
-    @property
-    def where(self) -> int:
-        """The linear address of the next instruction; the `rip` register is its offset in the code segment."""
-        return M.where(self.words[MODE], self.words[RIP])
-
-    def update_mode(self) -> None:
-        """Segments, CPL or a control register changed."""
-        self.words[MODE] = mode_word(self.words)
-
-    def context_changed(self) -> None:
-        """`update_mode`, and translations may differ now."""
-        self.update_mode()
-        self._engine.flush_translations()
-        self._check_breakpoints()
-
-    def breakpoints_changed(self) -> None:
-        """DR0-DR3 or DR7 changed: another page's data may be watched now, another instruction waited for."""
-        self.words[RESUME] = 0
-        self._engine.flush_translations()
-        self._check_breakpoints()
-
-    def _check_breakpoints(self) -> None:
-        found = breakpoints.instructions(self.words) if self.words[DR7] & breakpoints.ENABLES else frozenset()
-        if found != self._breakpoints:
-            self._breakpoints = found
-            self._stops.clear()
-            self._stops.update(self.probes, found)
-            self._engine.flush_blocks()
-
-    def time_stamp(self) -> int:
-        """The time stamp counter: cycles of virtual time."""
-        return self.clock.now + self.words[SLOT["tsc_offset"]] & M64
-
-    def unsupported(self, what: str) -> None:
-        """Stop here and say what this machine does not have yet."""
-        raise Unsupported(what)
-
-    # --- what the machine asks for -----------------------------------------------------------------------------------
 
     def request_stop(self) -> None:
         """`run` returns STOP at the next instruction boundary."""
@@ -235,19 +127,6 @@ class Cpu:
 
     def raise_nmi(self) -> None:
         self.words[NMI_PENDING] = 1
-
-    def add_probe(self, linear: int) -> None:
-        """`run` returns PROBE before the instruction at this linear address."""
-        if linear not in self.probes:
-            self.probes.add(linear)
-            self._stops.add(linear)
-            self._engine.flush_blocks()
-
-    def remove_probe(self, linear: int) -> None:
-        """Forget a probe. Its block goes when it is next come to: others need not be made again for it."""
-        self.probes.discard(linear)
-        if linear not in self._breakpoints:
-            self._stops.discard(linear)
 
     def translate(self, linear: int) -> int | None:
         """Physical address of a linear one, or None; nothing changes."""
@@ -258,56 +137,6 @@ class Cpu:
     def _host_wrote(self, page: int) -> None:
         self._engine.invalidate(page << 12, 4096)
         self._engine.flush_translations()
-
-    # --- memory for handlers -----------------------------------------------------------------------------------------
-
-    def _pieces(self, linear: int, size: int, access: int, system: bool) -> list[tuple[int, int]]:
-        """Physical (address, size) of a linear range of at most two pages. Raises GuestFault."""
-        if system:
-            access |= IMPLICIT
-        elif self.words[CPL] == 3:
-            access |= USER
-        if not system and self.words[MODE] & M.ALIGN and size in (2, 4, 8) and linear & size - 1:
-            raise GuestFault(AC)
-        pieces = []
-        while size:
-            if not is_canonical(linear):
-                raise GuestFault(GP)
-            length = min(size, 4096 - (linear & 0xFFF))
-            pieces.append((self._engine.translate(linear, access), length))
-            linear, size = linear + length & M64, size - length
-        return pieces
-
-    def _note(self, linear: int, size: int, write: bool) -> None:
-        """Remember the breakpoint that waits for this access. A fault forgets it."""
-        if self.words[DR7] & breakpoints.ENABLES:
-            self.words[DEBUG_PENDING] |= breakpoints.data(self.words, linear, size, write)
-
-    def load(self, linear: int, size: int, system: bool = False) -> int:
-        """Read guest memory as an instruction would. `system`: at CPL 0 whatever CPL is."""
-        content = b""
-        self._note(linear, size, write=False)
-        for physical, length in self._pieces(linear, size, READ, system):
-            if physical + length <= self.memory.size:
-                content += self.memory.ram[physical : physical + length]
-            else:
-                content += self.bus.mmio_read(physical, length).to_bytes(length, "little")
-        return int.from_bytes(content, "little")
-
-    def probe_store(self, linear: int, size: int, system: bool = False) -> None:
-        """Fault as a store would, and store nothing."""
-        self._pieces(linear, size, WRITE, system)
-
-    def store(self, linear: int, size: int, value: int, system: bool = False) -> None:
-        """Write guest memory as an instruction would."""
-        content = value.to_bytes(size, "little")
-        self._note(linear, size, write=True)
-        for physical, length in self._pieces(linear, size, WRITE, system):
-            part, content = content[:length], content[length:]
-            if physical + length <= self.memory.size:
-                self.memory.write(physical, part)
-            else:
-                self.bus.mmio_write(physical, length, int.from_bytes(part, "little"))
 
     # --- running -----------------------------------------------------------------------------------------------------
 
@@ -499,7 +328,6 @@ class Cpu:
     # --- interrupts and exceptions -----------------------------------------------------------------------------------
 
     def software_interrupt(self, vector: int, checked: bool = True) -> None:
-        """INT n, INT3, INTO and INT1: rip is behind the instruction; its delivery is the step that it costs."""
         self.trap = False
         self._deliver_now(vector, None, software=checked, external=not checked)
         self.clock.steps -= 1
@@ -569,7 +397,7 @@ class Cpu:
             if reason is Leave.FAULT:
                 raise GuestFault(*(words[SLOT[f"fault_{n}"]] for n in ("vector", "error", "address")))
         elif words[MODE] & M.PROTECTED:
-            segments.deliver_protected(self)
+            delivery.deliver(self)
         else:
             realmode.deliver(self)
         self.clock.steps += 1

@@ -1,13 +1,38 @@
-"""Which engines there are here, and how one is chosen. Nothing falls back silently."""
+"""What an engine is, which there are here, and how one is chosen. Nothing falls back silently."""
 
 from __future__ import annotations
 
-from ringzero.cpu.interfaces import Engine, Memory
-from ringzero.cpu.lower.lowering import Decode
+from collections.abc import Callable
+from typing import Protocol
+
+from ringzero.cpu.exits import Leave
+from ringzero.cpu.interfaces import Memory
+from ringzero.cpu.lower.lowering import Decode, Lowerer
 from ringzero.cpu.state import State
+from ringzero.cpu.uops.block import Block
 from ringzero.errors import UsageError
 
 ENGINES = ("native", "python")
+
+
+class Engine(Protocol):
+    """What runs µops: `pyengine.PythonEngine` or `native.NativeEngine`, whose methods say what these do."""
+
+    name: str
+
+    def run(self) -> Leave: ...
+    def once(self, block: Block) -> Leave: ...
+    def micro(self, block: Block) -> Leave: ...
+    def install(self, block: Block) -> None: ...
+    def translate_block(
+        self, lowerer: Lowerer, rip: int, mode: int, fetch: Callable[[int], int], code_limit: int = ...
+    ) -> int: ...
+    def invalidate(self, physical: int, length: int) -> None: ...
+    def flush_blocks(self) -> None: ...
+    def flush_translations(self) -> None: ...
+    def protect(self) -> None: ...
+    def translate(self, linear: int, access: int) -> int: ...
+    def close(self) -> None: ...
 
 
 def native_available() -> bool:

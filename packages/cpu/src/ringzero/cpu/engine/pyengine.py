@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from ringzero.cpu import mode as M
 from ringzero.cpu.address import breakpoints
+from ringzero.cpu.address.limits import checked
 from ringzero.cpu.address.mmu import Walker, is_canonical, truncated
 from ringzero.cpu.engine import flags
 from ringzero.cpu.engine.pyfunctions import bind, environment
@@ -21,7 +22,6 @@ from ringzero.cpu.faults import GuestFault
 from ringzero.cpu.interfaces import Memory
 from ringzero.cpu.mode import mode_word
 from ringzero.cpu.state import SLOT, State
-from ringzero.cpu.system.segments import checked
 from ringzero.cpu.uops import effects
 from ringzero.cpu.uops.block import NO_PAGE, Block
 from ringzero.cpu.uops.table import STACK

@@ -9,14 +9,13 @@ from typing import Any
 from ringzero.cpu import mode as M
 from ringzero.cpu.lower.symbols import Symbol
 from ringzero.cpu.state import FIRST_TEMP, SLOT, TEMPS
-from ringzero.cpu.uops.table import NUMBER
+from ringzero.cpu.uops.table import NUMBER, PackedUop
 from ringzero.isa import record as R
 from ringzero.isa.form import Form
 
 M64 = (1 << 64) - 1
 ZERO = SLOT["zero"]
 
-PackedUop = tuple[int, int, int, int, int, int, int]
 System = tuple[Callable[..., None], tuple[Hashable, ...]]
 
 

@@ -2,7 +2,7 @@
 
 The room's rule: `TABLE` has a line for each register, and a register that is not there for the machine's model (its
 feature is absent, or its vendor another) is #GP(0), for reads and for writes. What a register holds is a slot of the
-processor's state, a word of `Cpu.msrs`, or a value that never changes.
+processor's state, a word of `Processor.msrs`, or a value that never changes.
 """
 
 from __future__ import annotations
@@ -10,18 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING
 
 from ringzero.cpu.address.mmu import is_canonical
 from ringzero.cpu.exits import PHYSICAL_BITS
-from ringzero.cpu.faults import GuestFault
-from ringzero.cpu.state import SLOT
 from ringzero.cpu.system.model import Model
-from ringzero.isa.control import CR0_PG, EFER_LMA, EFER_LME
-from ringzero.isa.names import GP
-
-if TYPE_CHECKING:
-    from ringzero.cpu.cpu import Cpu
 
 M32, M64 = (1 << 32) - 1, (1 << 64) - 1
 UPPER = M64 ^ M32
@@ -54,9 +46,9 @@ class Msr:
     """One register.
 
     It is there when the model has one of `features` (none named: always) and is of one of `vendors` (likewise), or,
-    `not_intel`, of any but one. `slot`: the state's slot that holds it; else `stored`: `Cpu.msrs` does; else it always
-    reads as `initial`. A write is #GP(0) when `writable` is false, when it sets a `reserved` bit, or when `check` says
-    no; `ignored` bits are dropped.
+    `not_intel`, of any but one. `slot`: the state's slot that holds it; else `stored`: `Processor.msrs` does; else it
+    always reads as `initial`. A write is #GP(0) when `writable` is false, when it sets a `reserved` bit, or when
+    `check` says no; `ignored` bits are dropped.
     """
 
     number: int
@@ -129,55 +121,13 @@ TABLE: tuple[Msr, ...] = (
 )
 # fmt: on
 
-#: The registers that `Cpu.msrs` holds, in its order.
+#: The registers that `Processor.msrs` holds, in its order.
 STORED: tuple[Msr, ...] = tuple(register for register in TABLE if register.stored)
 INITIAL: tuple[int, ...] = tuple(register.initial for register in STORED)
-_PLACES = {register.number: place for place, register in enumerate(STORED)}
+PLACES = {register.number: place for place, register in enumerate(STORED)}
 
 
 @cache
 def registers_of(model: Model) -> dict[int, Msr]:
     """The registers that are there on a model, by number."""
     return {register.number: register for register in TABLE if register.there(model)}
-
-
-def _find(cpu: Cpu, number: int) -> Msr:
-    register = registers_of(cpu.model).get(number)
-    if register is None:
-        raise GuestFault(GP)
-    return register
-
-
-def read(cpu: Cpu, number: int) -> int:
-    """The value that RDMSR gives; #GP(0) for a register that is not there."""
-    register = _find(cpu, number)
-    if register.slot:
-        return cpu.words[SLOT[register.slot]]
-    if register.stored:
-        return cpu.msrs[_PLACES[number]]
-    return cpu.time_stamp() if register.name == "TIME_STAMP_COUNTER" else register.initial
-
-
-def write(cpu: Cpu, number: int, value: int) -> None:
-    """WRMSR; #GP(0) with nothing changed."""
-    register = _find(cpu, number)
-    if not register.writable or value & register.reserved or not register.check(value):
-        raise GuestFault(GP)
-    value &= ~register.ignored
-    if register.name == "EFER":
-        _write_efer(cpu, value)
-    elif register.slot:
-        cpu.words[SLOT[register.slot]] = value
-    elif register.stored:
-        cpu.msrs[_PLACES[number]] = value
-    elif register.name == "TIME_STAMP_COUNTER":
-        cpu.words[SLOT["tsc_offset"]] = value - cpu.clock.now & M64
-
-
-def _write_efer(cpu: Cpu, value: int) -> None:
-    """LME cannot change while paging is on, and LMA is the processor's (SDM 3A 2.2.1, 10.8.5)."""
-    old = cpu.words[SLOT["efer"]]
-    if value & ~cpu.efer_bits or ((value ^ old) & EFER_LME and cpu.words[SLOT["cr0"]] & CR0_PG):
-        raise GuestFault(GP)
-    cpu.words[SLOT["efer"]] = value & ~EFER_LMA | old & EFER_LMA
-    cpu.context_changed()

@@ -6,16 +6,13 @@ are in `segments`.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from ringzero.cpu.faults import GuestFault
 from ringzero.cpu.state import SLOT
-from ringzero.cpu.system import segments
+from ringzero.cpu.system.processor import Processor
+from ringzero.cpu.system.segments import real_segment
+from ringzero.cpu.system.stack import push_all, read_stack, set_stack, stack_pointer
 from ringzero.isa import rflags as F
 from ringzero.isa.names import GP
-
-if TYPE_CHECKING:
-    from ringzero.cpu.cpu import Cpu
 
 ENTRY = 4  # bytes of an interrupt vector: offset, selector
 M32 = 0xFFFF_FFFF
@@ -23,41 +20,41 @@ M32 = 0xFFFF_FFFF
 _FLAGS = F.ARITHMETIC | F.TF | F.IF | F.DF | F.IOPL | F.NT
 
 
-def _check_target(cpu: Cpu, offset: int) -> None:
+def _check_target(cpu: Processor, offset: int) -> None:
     if offset > cpu.words[SLOT["cs_limit"]]:
         raise GuestFault(GP)
 
 
-def _enter_code(cpu: Cpu, selector: int, offset: int) -> None:
-    segments.real_segment(cpu, "cs", selector)
+def _enter_code(cpu: Processor, selector: int, offset: int) -> None:
+    real_segment(cpu, "cs", selector)
     cpu.words[SLOT["rip"]] = offset
     cpu.update_mode()
 
 
-def far_jump(cpu: Cpu, selector_slot: int, offset_slot: int) -> None:
+def far_jump(cpu: Processor, selector_slot: int, offset_slot: int) -> None:
     selector, offset = cpu.words[selector_slot] & 0xFFFF, cpu.words[offset_slot]
     _check_target(cpu, offset)
     _enter_code(cpu, selector, offset)
 
 
-def far_call(cpu: Cpu, selector_slot: int, offset_slot: int, size: int) -> None:
+def far_call(cpu: Processor, selector_slot: int, offset_slot: int, size: int) -> None:
     selector, offset = cpu.words[selector_slot] & 0xFFFF, cpu.words[offset_slot]
     _check_target(cpu, offset)
-    segments.push_all(cpu, (cpu.words[SLOT["cs_selector"]], cpu.words[SLOT["rip"]]), size)
+    push_all(cpu, (cpu.words[SLOT["cs_selector"]], cpu.words[SLOT["rip"]]), size)
     _enter_code(cpu, selector, offset)
 
 
-def far_return(cpu: Cpu, size: int, extra: int) -> None:
-    offset, selector = segments.read_stack(cpu, 2, size)
+def far_return(cpu: Processor, size: int, extra: int) -> None:
+    offset, selector = read_stack(cpu, 2, size)
     _check_target(cpu, offset)
-    segments.set_stack(cpu, segments.stack_pointer(cpu) + 2 * size + extra)
+    set_stack(cpu, stack_pointer(cpu) + 2 * size + extra)
     _enter_code(cpu, selector & 0xFFFF, offset)
 
 
-def interrupt_return(cpu: Cpu, size: int) -> None:
-    offset, selector, flags = segments.read_stack(cpu, 3, size)
+def interrupt_return(cpu: Processor, size: int) -> None:
+    offset, selector, flags = read_stack(cpu, 3, size)
     _check_target(cpu, offset)
-    segments.set_stack(cpu, segments.stack_pointer(cpu) + 3 * size)
+    set_stack(cpu, stack_pointer(cpu) + 3 * size)
     _enter_code(cpu, selector & 0xFFFF, offset)
     mask = _FLAGS | ((F.RF | F.AC | F.ID) if size > 2 else 0)
     words = cpu.words
@@ -65,13 +62,13 @@ def interrupt_return(cpu: Cpu, size: int) -> None:
     words[SLOT["nmi_blocked"]] = 0
 
 
-def deliver(cpu: Cpu) -> None:
+def deliver(cpu: Processor) -> None:
     """Deliver int_vector: FLAGS, CS and IP are pushed, and never an error code. Raises GuestFault, nothing changed."""
     words, vector = cpu.words, cpu.words[SLOT["int_vector"]]
     if vector * ENTRY + ENTRY - 1 > words[SLOT["idtr_limit"]]:
         raise GuestFault(GP)
     entry = cpu.load(words[SLOT["idtr_base"]] + vector * ENTRY & M32, ENTRY, system=True)
     flags = words[SLOT["rflags"]] | words[SLOT["int_flags"]]
-    segments.push_all(cpu, (flags, words[SLOT["cs_selector"]], words[SLOT["int_rip"]]), 2)
+    push_all(cpu, (flags, words[SLOT["cs_selector"]], words[SLOT["int_rip"]]), 2)
     words[SLOT["rflags"]] &= ~(F.IF | F.TF | F.AC | F.RF)
     _enter_code(cpu, entry >> 16, entry & 0xFFFF)

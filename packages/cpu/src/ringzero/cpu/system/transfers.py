@@ -1,4 +1,4 @@
-"""Far jumps and calls in protected mode, direct and through call gates, and LAR, LSL, VERR, VERW (SDM 2; 3A 5.8, 5.10).
+"""Far jumps, calls and returns in protected mode, direct and through call gates (SDM 2; 3A 5.8).
 
 Rule of this room: a gate is checked before the code that it leads to, that before the stack, and nothing is written
 before the last check. Task switches are not here: outside long mode a guest that asks for one stops.
@@ -6,60 +6,59 @@ before the last check. Task switches are not here: outside long mode a guest tha
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from ringzero.cpu.address.mmu import is_canonical
 from ringzero.cpu.faults import GuestFault
 from ringzero.cpu.state import SLOT
-from ringzero.cpu.system.segments import (
-    CALL_GATE,
-    M32,
-    M64,
-    OLD_GATES,
-    Descriptor,
-    check_code,
-    check_target,
-    enter_code,
-    fetch,
-    push_all,
-    read_stack,
-    switch_stack,
-)
+from ringzero.cpu.system.descriptors import Descriptor, accessible, fetch, put, put_null
+from ringzero.cpu.system.inner import long_stack, switch_stack
+from ringzero.cpu.system.processor import Processor
+from ringzero.cpu.system.segments import stack_segment
+from ringzero.cpu.system.stack import push_all, read_stack, set_stack, stack_pointer
 from ringzero.isa import rflags as F
-from ringzero.isa.control import (
-    ATTR_BIG,
-    ATTR_CODE,
-    ATTR_CODE_OR_DATA,
-    ATTR_CONFORMING,
-    ATTR_LONG,
-    ATTR_PRESENT,
-    ATTR_WRITABLE,
-    EFER_LMA,
-)
-from ringzero.isa.names import GP, NP, RSP, STACK_FAULT, TS
+from ringzero.isa.control import ATTR_BIG, ATTR_CONFORMING, ATTR_LONG, ATTR_PRESENT
+from ringzero.isa.names import GP, NP, RSP
 
-if TYPE_CHECKING:
-    from ringzero.cpu.cpu import Cpu
-
-CALL_GATE_16 = 4
-#: Types of system descriptors that LAR and LSL know, outside long mode and in it (SDM 2A, LAR, LSL).
-RIGHTS, RIGHTS_LONG = frozenset((1, 2, 3, 4, 5, 9, 11, 12)), frozenset((2, 9, 11, 12))
-LIMITS, LIMITS_LONG = frozenset((1, 2, 3, 9, 11)), frozenset((2, 9, 11))
+CALL_GATE, CALL_GATE_16 = 0xC, 4  # types of a 32-bit or 64-bit call gate, and of a 16-bit one
+OLD_GATES = (1, 4, 5, 9)  # 16-bit TSS and call gate, task gate, 32-bit TSS: outside long mode
 
 
-def _long(cpu: Cpu) -> bool:
-    return bool(cpu.words[SLOT["efer"]] & EFER_LMA)
+def check_code(cpu: Processor, found: Descriptor, error: int) -> None:
+    """Present, with sensible L and D bits."""
+    lma = cpu.long_mode
+    long = lma and found.attr & ATTR_LONG
+    if long and found.attr & ATTR_BIG:
+        raise GuestFault(GP, error)
+    if not found.attr & ATTR_PRESENT:
+        raise GuestFault(NP, error)
+    accessible(cpu, found)
 
 
-# --- far jumps and calls ---------------------------------------------------------------------------------------------
+def check_target(cpu: Processor, found: Descriptor, offset: int) -> None:
+    """The new instruction pointer: canonical, or within the segment; the last check of all."""
+    if cpu.long_mode and found.attr & ATTR_LONG:
+        outside = not is_canonical(offset)
+    else:
+        outside = offset > found.limit
+    if outside:
+        raise GuestFault(GP, 0)
 
 
-def _named(cpu: Cpu, selector: int) -> Descriptor:
+def enter_code(cpu: Processor, selector: int, found: Descriptor, offset: int, cpl: int) -> None:
+    put(cpu, "cs", selector & 0xFFFC | cpl, found)
+    cpu.words[SLOT["cpl"]] = cpl
+    cpu.words[SLOT["rip"]] = offset
+    cpu.update_mode()
+
+
+# --- jumps and calls -------------------------------------------------------------------------------------------------
+
+
+def _named(cpu: Processor, selector: int) -> Descriptor:
     """What the selector of a far jump or call names: code, or a call gate."""
     if not selector & 0xFFFC:
         raise GuestFault(GP, 0)
     found = fetch(cpu, selector)
-    if found.attr & 0x1F in OLD_GATES and not _long(cpu) and found.attr & 0x1F != CALL_GATE_16:
+    if found.attr & 0x1F in OLD_GATES and not cpu.long_mode and found.attr & 0x1F != CALL_GATE_16:
         if found.dpl < max(cpu.words[SLOT["cpl"]], selector & 3):
             raise GuestFault(GP, selector & 0xFFFC)
         if not found.attr & ATTR_PRESENT:
@@ -68,12 +67,12 @@ def _named(cpu: Cpu, selector: int) -> Descriptor:
     return found
 
 
-def _is_gate(cpu: Cpu, found: Descriptor) -> bool:
+def _is_gate(cpu: Processor, found: Descriptor) -> bool:
     kind = found.attr & 0x1F
-    return kind == CALL_GATE or (kind == CALL_GATE_16 and not _long(cpu))
+    return kind == CALL_GATE or (kind == CALL_GATE_16 and not cpu.long_mode)
 
 
-def _direct(cpu: Cpu, selector: int, offset: int, found: Descriptor) -> None:
+def _direct(cpu: Processor, selector: int, offset: int, found: Descriptor) -> None:
     """Check the target of a direct far jump or call: it keeps CPL."""
     cpl, error = cpu.words[SLOT["cpl"]], selector & 0xFFFC
     if not found.is_code:
@@ -88,10 +87,10 @@ def _direct(cpu: Cpu, selector: int, offset: int, found: Descriptor) -> None:
     check_target(cpu, found, offset)
 
 
-def _through(cpu: Cpu, selector: int, gate: Descriptor) -> tuple[int, Descriptor, int]:
+def _through(cpu: Processor, selector: int, gate: Descriptor) -> tuple[int, Descriptor, int]:
     """Selector, code and offset that a call gate leads to; the code is no outer level's (SDM 3A 5.8.3)."""
     cpl, error = cpu.words[SLOT["cpl"]], selector & 0xFFFC
-    if _long(cpu):
+    if cpu.long_mode:
         gate = fetch(cpu, selector, size=16)
     if gate.dpl < max(cpl, selector & 3):
         raise GuestFault(GP, error)
@@ -105,12 +104,12 @@ def _through(cpu: Cpu, selector: int, gate: Descriptor) -> tuple[int, Descriptor
     found, error = fetch(cpu, target), target & 0xFFFC
     if not found.is_code or found.dpl > cpl:
         raise GuestFault(GP, error)
-    if _long(cpu) and found.attr & (ATTR_LONG | ATTR_BIG) != ATTR_LONG:
+    if cpu.long_mode and found.attr & (ATTR_LONG | ATTR_BIG) != ATTR_LONG:
         raise GuestFault(GP, error)
     return target, found, offset
 
 
-def far_jump(cpu: Cpu, selector_slot: int, offset_slot: int) -> None:
+def far_jump(cpu: Processor, selector_slot: int, offset_slot: int) -> None:
     selector, offset, cpl = cpu.words[selector_slot] & 0xFFFF, cpu.words[offset_slot], cpu.words[SLOT["cpl"]]
     found = _named(cpu, selector)
     if not _is_gate(cpu, found):
@@ -124,7 +123,7 @@ def far_jump(cpu: Cpu, selector_slot: int, offset_slot: int) -> None:
     enter_code(cpu, selector, found, offset, cpl)
 
 
-def far_call(cpu: Cpu, selector_slot: int, offset_slot: int, size: int) -> None:
+def far_call(cpu: Processor, selector_slot: int, offset_slot: int, size: int) -> None:
     selector, offset = cpu.words[selector_slot] & 0xFFFF, cpu.words[offset_slot]
     found = _named(cpu, selector)
     if _is_gate(cpu, found):
@@ -135,9 +134,9 @@ def far_call(cpu: Cpu, selector_slot: int, offset_slot: int, size: int) -> None:
     enter_code(cpu, selector, found, offset, cpu.words[SLOT["cpl"]])
 
 
-def _call_through(cpu: Cpu, selector: int, gate: Descriptor) -> None:
+def _call_through(cpu: Processor, selector: int, gate: Descriptor) -> None:
     """A call through a gate: at the same level like any far call, else on the inner level's stack."""
-    words, long = cpu.words, _long(cpu)
+    words, long = cpu.words, cpu.long_mode
     size = 8 if long else 4 if gate.attr & 0x1F == CALL_GATE else 2
     target, found, offset = _through(cpu, selector, gate)
     check_code(cpu, found, target & 0xFFFC)
@@ -148,7 +147,7 @@ def _call_through(cpu: Cpu, selector: int, gate: Descriptor) -> None:
     if new_cpl == cpl:
         push_all(cpu, back, size)
     elif long:
-        _inner_stack(cpu, new_cpl, (words[SLOT["ss_selector"]], words[RSP], *back))
+        long_stack(cpu, new_cpl, (words[SLOT["ss_selector"]], words[RSP], *back))
     else:
         parameters = read_stack(cpu, gate.word >> 32 & 0x1F, size)
         frame = (words[SLOT["ss_selector"]], words[RSP], *reversed(parameters), *back)
@@ -156,84 +155,80 @@ def _call_through(cpu: Cpu, selector: int, gate: Descriptor) -> None:
     enter_code(cpu, target, found, offset, new_cpl)
 
 
-def _inner_stack(cpu: Cpu, cpl: int, frame: tuple[int, ...]) -> None:
-    """In long mode: RSP from the TSS, a null SS, and the frame (SDM 2A, CALL; 3A 5.8.5.1)."""
-    words, entry = cpu.words, 4 + 8 * cpl
-    if entry + 7 > words[SLOT["tr_limit"]]:
-        raise GuestFault(TS, words[SLOT["tr_selector"]] & 0xFFFC)
-    top = cpu.load(words[SLOT["tr_base"]] + entry & M64, 8, system=True)
-    places = [top - 8 * (n + 1) & M64 for n in range(len(frame))]
-    if not all(is_canonical(place) and is_canonical(place + 7) for place in places):
-        raise GuestFault(STACK_FAULT)
-    for place in places:
-        cpu.probe_store(place, 8, system=True)
-    for place, value in zip(places, frame, strict=True):
-        cpu.store(place, 8, value, system=True)
-    words[RSP] = places[-1]
-    for field, value in (("selector", cpl), ("base", 0), ("limit", M32), ("attr", 0)):
-        words[SLOT[f"ss_{field}"]] = value
+# --- returns ---------------------------------------------------------------------------------------------------------
 
 
-# --- what a selector names -------------------------------------------------------------------------------------------
-
-
-def _seen(cpu: Cpu, selector: int, system: frozenset[int]) -> Descriptor | None:
-    """The descriptor, if this code may see it and it is code, data or one of these system types (SDM 2A, LAR)."""
-    if not selector & 0xFFFC:
-        return None
-    try:
-        found = fetch(cpu, selector)
-        if not found.attr & ATTR_CODE_OR_DATA:
-            if found.attr & 0xF not in system:
-                return None
-            if _long(cpu):
-                found = fetch(cpu, selector, size=16)
-    except GuestFault as fault:
-        if fault.vector != GP or not fault.error:
-            raise
-        return None  # beyond the table: no fault here
-    conforming = found.is_code and found.attr & ATTR_CONFORMING
-    if not conforming and max(cpu.words[SLOT["cpl"]], selector & 3) > found.dpl:
-        return None
+def _code_for_return(cpu: Processor, selector: int) -> Descriptor:
+    cpl, rpl, error = cpu.words[SLOT["cpl"]], selector & 3, selector & 0xFFFC
+    if not error:
+        raise GuestFault(GP, 0)
+    found = fetch(cpu, selector)
+    wrong_level = found.dpl > rpl if found.attr & ATTR_CONFORMING else found.dpl != rpl
+    if not found.is_code or rpl < cpl or wrong_level:
+        raise GuestFault(GP, error)
+    check_code(cpu, found, error)
     return found
 
 
-def _tell(cpu: Cpu, known: bool) -> None:
-    flags = SLOT["rflags"]
-    cpu.words[flags] = cpu.words[flags] & ~F.ZF | (F.ZF if known else 0)
-
-
-def _put(cpu: Cpu, target: int, size: int, value: int) -> None:
-    keep = cpu.words[target] & ~0xFFFF if size == 2 else 0
-    cpu.words[target] = keep | value & (0xFFFF if size == 2 else M32)
-
-
-def load_rights(cpu: Cpu, target: int, source: int, size: int) -> None:
-    """LAR: the descriptor's second word without its base; ZF says whether there was one to see.
-
-    Bits 19:16, of the limit, are the manual's "undefined"; silicon and Bochs leave them, and so does this.
-    """
-    found = _seen(cpu, cpu.words[source] & 0xFFFF, RIGHTS_LONG if _long(cpu) else RIGHTS)
-    _tell(cpu, found is not None)
-    if found is not None:
-        _put(cpu, target, size, found.word >> 32 & 0x00FF_FF00)
-
-
-def load_limit(cpu: Cpu, target: int, source: int, size: int) -> None:
-    """LSL: the limit in bytes."""
-    found = _seen(cpu, cpu.words[source] & 0xFFFF, LIMITS_LONG if _long(cpu) else LIMITS)
-    _tell(cpu, found is not None)
-    if found is not None:
-        _put(cpu, target, size, found.limit)
-
-
-def verify(cpu: Cpu, source: int, write: bool) -> None:
-    """VERR and VERW: ZF says whether a segment could be read, or written, once it is loaded."""
-    found = _seen(cpu, cpu.words[source] & 0xFFFF, frozenset())
-    if found is None:
-        allowed = False
-    elif write:
-        allowed = found.is_data and bool(found.attr & ATTR_WRITABLE)
+def _to_outer(
+    cpu: Processor, selector: int, found: Descriptor, offset: int, stack: tuple[int, int], extra: int
+) -> None:
+    """The second half of a return that pops a stack too; after it no segment of an inner level is left."""
+    rpl, cpl = selector & 3, cpu.words[SLOT["cpl"]]
+    stack_offset, stack_selector = stack
+    lma = cpu.long_mode
+    descriptor = stack_segment(cpu, stack_selector, rpl, lma and bool(found.attr & ATTR_LONG))
+    check_target(cpu, found, offset)
+    enter_code(cpu, selector, found, offset, rpl)
+    if descriptor is None:
+        put_null(cpu, "ss", stack_selector)
     else:
-        allowed = not found.attr & ATTR_CODE or bool(found.attr & ATTR_WRITABLE)
-    _tell(cpu, allowed)
+        put(cpu, "ss", stack_selector, descriptor)
+    cpu.update_mode()
+    set_stack(cpu, stack_offset + extra)
+    for name in ("es", "ds", "fs", "gs") if rpl != cpl else ():
+        attr = cpu.words[SLOT[f"{name}_attr"]]
+        if attr & 0xC != 0xC and attr >> 5 & 3 < rpl:
+            cpu.words[SLOT[f"{name}_selector"]] = cpu.words[SLOT[f"{name}_attr"]] = 0
+
+
+def far_return(cpu: Processor, size: int, extra: int) -> None:
+    offset, selector = read_stack(cpu, 2, size)
+    selector &= 0xFFFF
+    found = _code_for_return(cpu, selector)
+    if selector & 3 == cpu.words[SLOT["cpl"]]:
+        check_target(cpu, found, offset)
+        set_stack(cpu, stack_pointer(cpu) + 2 * size + extra)
+        enter_code(cpu, selector, found, offset, selector & 3)
+        return
+    stack, stack_selector = read_stack(cpu, 2, size, 2 * size + extra)
+    _to_outer(cpu, selector, found, offset, (stack, stack_selector & 0xFFFF), extra)
+
+
+def interrupt_return(cpu: Processor, size: int) -> None:
+    """IRET and IRETD; IRETQ is microcode. From 64-bit code SS:RSP is popped even at the same level (SDM 2A, IRET)."""
+    if cpu.words[SLOT["rflags"]] & F.NT:
+        if cpu.long_mode:
+            raise GuestFault(GP, 0)
+        cpu.unsupported("a return to a nested task")
+    offset, selector, flags = read_stack(cpu, 3, size)
+    selector &= 0xFFFF
+    cpl = cpu.words[SLOT["cpl"]]
+    if flags & F.VM and size > 2 and cpl == 0 and not cpu.long_mode:
+        cpu.unsupported("virtual-8086 mode")
+    found = _code_for_return(cpu, selector)
+    mask = F.ARITHMETIC | F.TF | F.DF | F.NT | ((F.RF | F.AC | F.ID) if size > 2 else 0)
+    if cpl <= cpu.words[SLOT["rflags"]] >> 12 & 3:
+        mask |= F.IF
+    if cpl == 0:
+        mask |= F.IOPL | ((F.VIF | F.VIP) if size > 2 else 0)
+    if selector & 3 == cpl and not cpu.long_code:
+        check_target(cpu, found, offset)
+        set_stack(cpu, stack_pointer(cpu) + 3 * size)
+        enter_code(cpu, selector, found, offset, cpl)
+    else:
+        words = read_stack(cpu, 5, size)
+        _to_outer(cpu, selector, found, offset, (words[3], words[4] & 0xFFFF), 0)
+    cpu.words[SLOT["rflags"]] = cpu.words[SLOT["rflags"]] & ~mask | flags & mask | F.FIXED
+    cpu.words[SLOT["nmi_blocked"]] = 0
+    cpu.update_mode()

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ringzero.cpu.lower.emitter import PackedUop
 from ringzero.cpu.mode import ip_mask
-from ringzero.cpu.uops.table import PACKED
+from ringzero.cpu.uops.table import PACKED, PackedUop
 
 NO_PAGE = (1 << 64) - 1
 

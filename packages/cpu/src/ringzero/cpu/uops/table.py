@@ -28,6 +28,7 @@ import struct
 from typing import NamedTuple
 
 PACKED = struct.Struct("<HBBBBHq")
+PackedUop = tuple[int, int, int, int, int, int, int]  # its fields, in that order
 STACK = 0x80  # in `scale` of a memory µop: the access goes through SS, so it faults with #SS
 
 #: Conditions by their number in the opcode map (SDM 2, B.1.4.7), on the lazy flags.
