@@ -19,7 +19,18 @@ from functools import cache
 from importlib import resources
 from pathlib import Path
 
-from ringzero_tests.case import FS_BASE, GS_BASE, HANG, REGIONS, REGISTERS, VISIBLE, Case, Fault, Outcome, background
+from ringzero_tests.case import (
+    FS_BASE,
+    GS_BASE,
+    HANG,
+    REGIONS,
+    REGISTERS,
+    VISIBLE,
+    Case,
+    Fault,
+    Outcome,
+    background,
+)
 
 BATCH = 1024
 _NO_FAULT = 0xFF
