@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable, Sequence
+from functools import cache
 from types import CodeType, TracebackType
 from typing import Any, NamedTuple
 
@@ -92,23 +93,27 @@ def _live(block: Block) -> list[Uop | None]:
     return kept[::-1]
 
 
-def _fields(a: int, b: int, d: int, scale: int, imm: int) -> dict[str, str]:
-    fields = {"D": f"R[{d}]", "S": f"R[{scale}]", "I": str(imm & M64), "scale": str(scale)}
-    fields |= {"RES": f"R[{SLOT['res']}]", "AUX": f"R[{SLOT['aux']}]"}
-    return fields | {name: "0" if slot == ZERO else f"R[{slot}]" for name, slot in (("A", a), ("B", b))}
+@cache
+def _printed(u: Uop, no_a: bool, no_b: bool, scale: int, no_imm: bool) -> tuple[str, int]:
+    """A µop's text and how many lines it has. Slots and immediate, where they are not zero, are left to be put in."""
+    fields = {"A": "0" if no_a else "R[{a}]", "B": "0" if no_b else "R[{b}]", "D": "R[{d}]", "S": f"R[{scale}]",
+              "I": "0" if no_imm else "{imm}", "scale": str(scale),
+              "RES": f"R[{SLOT['res']}]", "AUX": f"R[{SLOT['aux']}]"}  # fmt: skip
+    lines = _Printer(fields, lambda name: f"R[{SLOT[name]}]").lines(u)
+    return "\n".join(lines), len(lines)
 
 
 def source(block: Block) -> tuple[str, Sequence[int]]:
     """The function's text, and the instruction of each of its lines, counted from 1."""
-    lines, indices = ["def hot(R):"], [0, 0]
+    texts, indices = ["def hot(R):"], [0, 0]
     for u, (_, d, a, b, scale, index, imm) in zip(_live(block), block.uops, strict=True):
         if u is None:
             continue
-        printer = _Printer(_fields(a, b, d, scale, imm), lambda name: f"R[{SLOT[name]}]")
-        made = printer.lines(u)
-        lines += made
-        indices += [index] * len(made)
-    return "\n".join(lines), indices
+        text, lines = _printed(u, a == ZERO, b == ZERO, scale, not imm)
+        if lines:
+            texts.append(text.format(d=d, a=a, b=b, imm=imm & M64))
+            indices += [index] * lines
+    return "\n".join(texts), indices
 
 
 def compile_hot(block: Block, names: dict[str, Any]) -> Hot:
