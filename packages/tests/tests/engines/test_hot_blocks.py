@@ -6,7 +6,7 @@ import pytest
 
 from ringzero import Machine, assemble
 from ringzero.cpu.engine import pyengine, pyhot
-from ringzero.cpu.uops.table import NUMBER
+from ringzero.cpu.uops.table import NUMBER, uop
 from ringzero_tests.draws import Draws
 from ringzero_tests.engines import EngineRunner
 from ringzero_tests.programs import program
@@ -89,3 +89,9 @@ def test_what_skips_or_changes_the_mode_stays_a_list() -> None:
     for name in ("skipz", "setmode", "setflags", "probe", "writeslot", "next_shadow"):
         assert not pyhot.compilable(rig.block(0x1000, [(name, 0, "rax")], [("jump",)])), name
         assert name in NUMBER
+
+
+@pytest.mark.parametrize("local", ["page", "at", "imm", "ra", "e", "u", "x2"])
+def test_a_local_that_printed_code_means_otherwise_is_refused(local: str) -> None:
+    with pytest.raises(ValueError, match=f"µop odd: local '{local}': not one lower-case letter"):
+        uop("odd", f"r = A\nif r:\n    {local} = B\nD = r")

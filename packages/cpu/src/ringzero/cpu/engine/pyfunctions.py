@@ -150,13 +150,13 @@ def _memory_functions(engine: PythonEngine, width: int) -> dict[str, Callable[..
 
 @cache
 def _code() -> CodeType:
-    """A function for each µop, `u<number>(R, d, a, b, s, i)`."""
-    fields = {"A": "R[a]", "B": "R[b]", "D": "R[d]", "S": "R[s]", "I": "i", "scale": "s",
+    """A function for each µop, `u<number>(R, rd, ra, rb, rs, imm)`."""
+    fields = {"A": "R[ra]", "B": "R[rb]", "D": "R[rd]", "S": "R[rs]", "I": "imm", "scale": "rs",
               "RES": f"R[{RES}]", "AUX": f"R[{AUX}]"}  # fmt: skip
     printer = PythonPrinter(fields, lambda name: f"R[{SLOT[name]}]")
     lines = []
     for uop in UOPS:
-        lines.append(f"def u{uop.number}(R, d, a, b, s, i):")
+        lines.append(f"def u{uop.number}(R, rd, ra, rb, rs, imm):")
         lines += printer.lines(uop) or ["    pass"]
     return compile("\n".join(lines), "<effects of the µops>", "exec")
 

@@ -64,12 +64,12 @@ class _Printer(PythonPrinter):
         """An access through the cached translation, or by the function where there is none or a page is crossed."""
         width, last = uop.width, 4096 - (uop.width >> 3)
         cut = f"{value} & {(1 << width) - 1}" if value else ""
-        fast = f"{name}_RAM{width}(RAM, p + (e & 4095){cut})" + ("[0]" if name == "LOAD" else "")
+        fast = f"{name}_RAM{width}(RAM, page + (at & 4095){cut})" + ("[0]" if name == "LOAD" else "")
         return [
-            f"{indent}e = {self.expression(ea)}",
-            f"{indent}p = {name}ABLE(e >> 12)",
-            f"{indent}if p is None or e & 4095 > {last}:",
-            f"{indent}    {target}{name}{width}(e{value}, {self.names['scale']})",
+            f"{indent}at = {self.expression(ea)}",
+            f"{indent}page = {name}ABLE(at >> 12)",
+            f"{indent}if page is None or at & 4095 > {last}:",
+            f"{indent}    {target}{name}{width}(at{value}, {self.names['scale']})",
             f"{indent}else:",
             f"{indent}    {target}{fast}",
         ]

@@ -339,7 +339,7 @@ _PYTHON_STATEMENTS = {
     "SYSTEM": f"return {SYSTEM}",
     "STOP": f"return {STOP}",
     "PROBE": "PROBE(R); return None",
-    "SKIP": "return -i",
+    "SKIP": "return -imm",
     "FAULT": "FAULT({0}, {1})",
     "SET_FLAGS": "SET_FLAGS(R, {0})",
     "SET_MODE": "SET_MODE(R)",

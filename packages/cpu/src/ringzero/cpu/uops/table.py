@@ -17,6 +17,7 @@ unsigned 64-bit words. In an effect:
     FAULT(v, e)  raise vector v with error code e; nothing of the instruction may have been written before
     AHEAD(I)     nothing; an engine may do iterations of the string instruction I (see `exits`) here, at a step each
     JUMP(k) BRANCH(c) GOTO(x) …   leave the block; see `ENDINGS`
+    r v …        locals, one lower-case letter each: longer names, e and u are the printed code's own
 
 A µop is packed into 16 bytes, `<HBBBBHq`: op, d, a, b, scale, index of its instruction in the block, immediate.
 """
@@ -76,6 +77,9 @@ JOINS = {
 
 WIDTHS = (8, 16, 32, 64)
 
+_LOCAL = re.compile(r"^ *([a-z]\w*) = ", re.MULTILINE)
+_TAKEN = ("e", "u")  # by the C loop, for its engine and its µop
+
 
 class Uop(NamedTuple):
     """One µop. `flags` says what it does with the lazy flags: "" nothing, "w" writes all six, "r" reads, "rw" both."""
@@ -93,12 +97,20 @@ class Uop(NamedTuple):
     number: int = -1
 
 
+def _refuse_locals(name: str, effect: str) -> None:
+    """A local must not hide what the printed code means by a name: an operand, the engine."""
+    for local in _LOCAL.findall(effect):
+        if len(local) > 1 or local in _TAKEN:
+            raise ValueError(f"µop {name}: local {local!r}: not one lower-case letter other than e and u")
+
+
 replace = Uop._replace  # a thousand are made on import: a tuple's replacement is ten times a dataclass's
 _list: list[Uop] = []
 
 
 def uop(name: str, effect: str, widths: tuple[int, ...] = (), imm: bool = False, **options: object) -> None:
     """Add a µop, for each width with the width as its name's end, and with `imm` also its twin `…i` with B = I."""
+    _refuse_locals(name, effect)
     quiet = options.pop("quiet", None)
     forms = [(name, effect)]
     if imm:
