@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ringzero import Machine, assemble
-from ringzero.cpu.engine import pyengine, pyhot
+from ringzero.cpu.engine import pyblocks, pyhot
 from ringzero.cpu.uops.table import NUMBER, uop
 from ringzero_tests.draws import Draws
 from ringzero_tests.engines import EngineRunner
@@ -39,7 +39,7 @@ twice:  rol rax, 3
 
 def states(seed: int, hot: int, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int, bytes, bytes]]:
     """A random program, cut at random: why it stopped, steps, processor and memory after each budget."""
-    monkeypatch.setattr(pyengine, "HOT", hot)
+    monkeypatch.setattr(pyblocks, "HOT", hot)
     draws = Draws("hot", seed)
     runner = EngineRunner("python")
     runner.load(program(seed, "wild"))
@@ -61,15 +61,15 @@ def test_a_loop_cut_anywhere(monkeypatch: pytest.MonkeyPatch) -> None:
     """Blocks that link, return, cross pages, are stored into, and become hot on the way."""
     code = assemble(LOOP, format="bin", name="loop.asm").binary
     machines = []
-    for hot in (NEVER, 3, pyengine.HOT):
-        monkeypatch.setattr(pyengine, "HOT", hot)
+    for hot in (NEVER, 3, pyblocks.HOT):
+        monkeypatch.setattr(pyblocks, "HOT", hot)
         machines.append(Machine.flat(code, address=0x10_0000, engine="python", memory="4M"))
     draws = Draws("cuts")
     for _ in range(60):
         steps = draws.between(1, 900)
         hashes = set()
         for machine, hot in zip(machines, (NEVER, 3, 400), strict=True):
-            monkeypatch.setattr(pyengine, "HOT", hot)
+            monkeypatch.setattr(pyblocks, "HOT", hot)
             machine.run(steps=steps)
             hashes.add(machine.state_hash())
         assert len(hashes) == 1

@@ -12,6 +12,13 @@ import ringzero
 import ringzero_kernel
 
 RANKS = {"isa": 0, "asm": 1, "cpu": 1, "machine": 2, "explore": 3, "debug": 3, "cli": 4}
+CPU_RANKS = {
+    "address": 0,
+    "uops": 0,
+    "lower": 1,
+    "engine": 2,
+    "system": 3,
+}  # rooms of cpu; the driver stands above them
 HERE = Path(ringzero.__file__).parent
 KERNEL = Path(ringzero_kernel.__file__).parent
 
@@ -58,6 +65,17 @@ def test_imports_run_one_way(path: Path) -> None:
         if not mine or not other or other == mine:
             continue
         assert RANKS[other] < RANKS[mine], f"{relative} ({mine}) imports {name} ({other})"
+
+
+@pytest.mark.parametrize("path", files(HERE / "cpu"), ids=lambda path: str(path.relative_to(HERE)))
+def test_the_rooms_of_the_processor_know_the_ones_below(path: Path) -> None:
+    mine = path.relative_to(HERE / "cpu").parts[0]
+    for name in runtime_imports(path):
+        parts = name.split(".")
+        if mine == "cpu.py" or parts[:2] != ["ringzero", "cpu"] or len(parts) < 3 or parts[2] == mine:
+            continue
+        assert parts[2] != "cpu", f"{path} knows the driver"
+        assert CPU_RANKS.get(parts[2], -1) < CPU_RANKS.get(mine, 0), f"{path} ({mine}) imports {name}"
 
 
 @pytest.mark.parametrize("path", files(HERE), ids=lambda path: str(path.relative_to(HERE)))
