@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from typing import Any
@@ -42,8 +43,10 @@ def test_assemble_kernel_nasm(measure: Measure, tmp_path: Any) -> None:
 
 
 def boot(engine: str, *options: str) -> None:
+    """As a user has it: the package's bytecode is kept from one process to the next."""
     command = [sys.executable, "-m", "ringzero", "boot", "--engine", engine, *options]
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    keeping = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env=keeping)
 
 
 @needs_native

@@ -161,6 +161,7 @@ def run_guest(
             configuration,
             success_exit,
             options.max_steps or max_steps,
+            hashed=options.as_json,  # nothing else shows it
             on_stage=report.stage,
             on_steps=report.steps,
             interrupted=interrupted,
