@@ -68,6 +68,7 @@ void rz_flush_blocks(rz_engine *e)
         }
     memset(e->buckets, 0, sizeof e->buckets);
     memset(e->jumps, 0, sizeof e->jumps);
+    rz_forget_returns(e);
     e->arena_used = 0;
     e->counts[RZ_COUNT_BLOCKS] = 0;
     e->counts[RZ_COUNT_UOPS] = 0;

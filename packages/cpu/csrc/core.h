@@ -82,6 +82,8 @@ typedef struct {
 
 #define RZ_JUMP_OF(e, at) (&(e)->jumps[((at) ^ (at) >> 12) & (RZ_JUMPS - 1)])
 
+#define RZ_RETURNS 16
+
 #define RZ_BUCKETS 16384
 
 struct rz_engine {
@@ -98,6 +100,8 @@ struct rz_engine {
     uint64_t counts[RZ_COUNTS];
     rz_tlb tlb[2]; /* of supervisor, of user accesses */
     rz_jump jumps[RZ_JUMPS];
+    rz_block *returns[RZ_RETURNS]; /* the blocks of the last calls, in a ring; good for one context */
+    uint64_t calls, returns_context;
     rz_block *buckets[RZ_BUCKETS];
     rz_block **page_blocks; /* per physical page: its blocks */
     uint64_t *granules;     /* per physical page: 64-byte pieces that blocks were made of */
@@ -149,6 +153,7 @@ int rz_slow_load(rz_engine *e, uint64_t linear, unsigned size, int how);
 int rz_slow_store(rz_engine *e, uint64_t linear, unsigned size, uint64_t value, int how);
 int rz_fetch_page(rz_engine *e, uint64_t linear, uint64_t *physical);
 void rz_note_mode(rz_engine *e);
+void rz_forget_returns(rz_engine *e);
 void rz_drop_write_tags(rz_engine *e, uint64_t page);
 int rz_segment(rz_engine *e, uint64_t segment, uint64_t offset, uint64_t how, uint64_t *linear);
 

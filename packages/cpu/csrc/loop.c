@@ -36,17 +36,23 @@ static uint64_t mode_word(const uint64_t *R)
 }
 
 /* RFLAGS but for its arithmetic flags, which become the lazy pair. AC takes part in the mode at CPL 3. */
-static void set_flags(uint64_t *R, uint64_t value)
+static void set_flags(rz_engine *e, uint64_t value)
 {
+    uint64_t *R = e->state;
     R[RZ_SLOT_rflags] = (value & ~RZ_RFLAGS_ARITHMETIC & 0xFFFFFFFFULL) | RZ_RFLAGS_FIXED;
-    if (R[RZ_SLOT_cpl] == 3)
+    if (R[RZ_SLOT_cpl] == 3) {
         R[RZ_SLOT_mode] = mode_word(R);
+        if (e->returns_context != RZ_CONTEXT(e))
+            rz_forget_returns(e);
+    }
 }
 
 /* The mode may have changed: which translations do accesses see now? */
 static rz_tlb *enter_mode(rz_engine *e)
 {
     rz_note_mode(e);
+    if (e->returns_context != RZ_CONTEXT(e))
+        rz_forget_returns(e);
     e->user = (e->state[RZ_SLOT_mode] & RZ_MODE_CPL) == 3;
     return &e->tlb[e->user];
 }
@@ -171,7 +177,7 @@ static RZ_COLD const rz_uop *after_remapping(rz_engine *e, const rz_block *b, co
         uint64_t flags_ = (value);                                                                                     \
         res = rz_lazy_res(flags_);                                                                                     \
         aux = rz_lazy_aux(flags_);                                                                                     \
-        set_flags(R, flags_);                                                                                          \
+        set_flags(e, flags_);                                                                                          \
     } while (0)
 #define RZ_SET_MODE()                                                                                                  \
     do {                                                                                                               \
@@ -219,6 +225,18 @@ static RZ_COLD const rz_uop *after_remapping(rz_engine *e, const rz_block *b, co
         if (RZ_UNLIKELY(jump_->linear != rip_ || jump_->context != RZ_CONTEXT(e) || left == 0))                        \
             goto look_up;                                                                                              \
         block = jump_->block;                                                                                          \
+        RZ_ENTER();                                                                                                    \
+    } while (0)
+#define RZ_CALLED() (e->returns[e->calls++ % RZ_RETURNS] = block)
+#define RZ_RETURN(where)                                                                                               \
+    do {                                                                                                               \
+        uint64_t rip_ = (where);                                                                                       \
+        rz_block *from_ = e->returns[--e->calls % RZ_RETURNS], *to_ = from_->link[1];                                  \
+        if (RZ_UNLIKELY(from_->target[1] != rip_ || !to_)) {                                                           \
+            R[RZ_SLOT_rip] = rip_;                                                                                     \
+            goto returned;                                                                                             \
+        }                                                                                                              \
+        block = to_;                                                                                                   \
         RZ_ENTER();                                                                                                    \
     } while (0)
 #define RZ_GOTO_WINDOW(target)                                                                                         \
@@ -337,6 +355,17 @@ unlinked:
             block->link[which] = to;
             block = to;
             e->counts[RZ_COUNT_LINKS]++;
+            RZ_ENTER();
+        }
+    }
+    goto look_up;
+returned: /* not where the last call came from, or that call does not know its next block yet */
+    if (left > 0) {
+        rz_block *from = e->returns[e->calls % RZ_RETURNS], *to = NULL;
+        if (from->target[1] == R[RZ_SLOT_rip] && from != e->single && from != e->detour)
+            to = rz_find_linked(e, from, R[RZ_SLOT_rip]);
+        if (to) {
+            block = from->link[1] = to;
             RZ_ENTER();
         }
     }

@@ -75,6 +75,14 @@ void rz_protect(rz_engine *e)
             e->tlb[user].entries[i].write = RZ_NO_TAG;
 }
 
+/* The ring is full of calls that nothing returns to. */
+void rz_forget_returns(rz_engine *e)
+{
+    for (int i = 0; i < RZ_RETURNS; i++)
+        e->returns[i] = e->single;
+    e->returns_context = RZ_CONTEXT(e);
+}
+
 void rz_flush_translations(rz_engine *e)
 {
     uint64_t *words = (uint64_t *)e->tlb;
@@ -84,6 +92,7 @@ void rz_flush_translations(rz_engine *e)
         e->page_flags[e->tables[i]] &= (uint8_t)~RZ_TABLE;
     e->tables_used = 0;
     e->generation++;
+    rz_forget_returns(e);
     e->counts[RZ_COUNT_FLUSHES]++;
 }
 

@@ -16,7 +16,7 @@ pytest.importorskip("ringzero._native", reason="the C core is not built")
 
 CASES = 40
 OPERANDS = (*GPRS, "t0", "t1", "t2", "zero")
-ENDINGS = ("JUMP(", "BRANCH(", "GOTO(", "_WINDOW(")
+ENDINGS = ("JUMP(", "BRANCH(", "GOTO(", "RETURN(", "_WINDOW(")
 PLAIN = [
     u
     for u in UOPS

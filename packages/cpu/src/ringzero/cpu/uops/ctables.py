@@ -17,7 +17,7 @@ from ringzero.cpu.uops.table import CONDITIONS, JOINS, NUMBER, UOPS, Uop
 from ringzero.isa import control, record, rflags
 
 WRITES_FLAGS, READS_FLAGS, BARRIER, ENDS, SKIPS, NAMES_S, WIDE = 1, 2, 4, 8, 16, 32, 64
-_ENDS = ("JUMP(", "BRANCH(", "GOTO(", "_WINDOW(", "SYSTEM(", "STOP(")
+_ENDS = ("JUMP(", "BRANCH(", "GOTO(", "RETURN(", "_WINDOW(", "SYSTEM(", "STOP(")
 NO_TWIN, DROP = 0xFFFF, 0xFFFE
 
 

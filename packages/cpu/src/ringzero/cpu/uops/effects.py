@@ -344,6 +344,8 @@ _PYTHON_STATEMENTS = {
     "SET_FLAGS": "SET_FLAGS(R, {0})",
     "SET_MODE": "SET_MODE(R)",
     "AHEAD": "AHEAD(R, {0})",
+    "CALLED": "pass",
+    "RETURN": f"R[RIP] = {{0}}; return {GOTO}",
 }
 _PYTHON_INLINE = {
     "CARRIES8": "(({0} << 56) & 0xC000000000000000) | ({0} & 8)",

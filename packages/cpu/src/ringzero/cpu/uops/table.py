@@ -15,6 +15,7 @@ unsigned 64-bit words. In an effect:
     LOAD(ea) …   memory; LOADW asks for write permission too, LOADS/STORES are supervisor accesses of the system itself
     STEP()       the absolute step once this block has retired (only in its ending)
     FAULT(v, e)  raise vector v with error code e; nothing of the instruction may have been written before
+    CALLED()     nothing; an engine may remember that this block will be returned to, as RETURN(rip), a GOTO, may ask
     AHEAD(I)     nothing; an engine may do iterations of the string instruction I (see `exits`) here, at a step each
     JUMP(k) BRANCH(c) GOTO(x) …   leave the block; see `ENDINGS`
     r v …        locals, one lower-case letter each: longer names, e and u are the printed code's own
@@ -344,11 +345,16 @@ uop("jumpnz", "BRANCH(A != 0)", leaves=True)
 uop("repeat", "state.rflags = (state.rflags | 0x10000) if A else (state.rflags & ~0x10000)\nBRANCH(A != 0)",
     leaves=True)  # fmt: skip
 uop("goto", "if ((A + 0x800000000000) >> 48) != 0:\n    FAULT(13, 0)\nGOTO(A)", leaves=True)
-uop("call64", "STORE(state.rsp - 8, I)\nstate.rsp = state.rsp - 8\nJUMP(0)", memory=True, leaves=True)
+uop(
+    "call64",
+    "STORE(state.rsp - 8, I)\nstate.rsp = state.rsp - 8\nCALLED()\nJUMP(0)",
+    memory=True,
+    leaves=True,
+)
 uop("callr64", "x = A\nif ((x + 0x800000000000) >> 48) != 0:\n    FAULT(13, 0)\nSTORE(state.rsp - 8, I)\n"
-    "state.rsp = state.rsp - 8\nGOTO(x)", memory=True, leaves=True)  # fmt: skip
+    "state.rsp = state.rsp - 8\nCALLED()\nGOTO(x)", memory=True, leaves=True)  # fmt: skip
 uop("ret64", "x = LOAD(state.rsp)\nif ((x + 0x800000000000) >> 48) != 0:\n    FAULT(13, 0)\n"
-    "state.rsp = state.rsp + 8 + I\nGOTO(x)", memory=True, leaves=True)  # fmt: skip
+    "state.rsp = state.rsp + 8 + I\nRETURN(x)", memory=True, leaves=True)  # fmt: skip
 uop("goto_window", "GOTO_WINDOW(A)", leaves=True)
 uop("next_window", "NEXT_WINDOW()", leaves=True)
 #: STI: interrupts stay out for one more instruction, unless IF was set before (A).
