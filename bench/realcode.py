@@ -42,12 +42,6 @@ def instructions() -> tuple[bytes, ...]:
     return tuple(found)
 
 
-@cache
-def different(count: int) -> tuple[bytes, ...]:
-    """At most `count` different instructions of the library, as they first occur."""
-    return tuple(dict.fromkeys(instructions()))[:count]
-
-
 def release() -> str:
     """What the code is, for the report: the file and the compiler's version that it tells."""
     found = re.search(rb"GNU C Library[^\n]*", library().read_bytes()) if library() else None  # type: ignore[union-attr]

@@ -13,8 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-OURS = ("native", "python", "ringzero")
-
 
 @dataclass(frozen=True)
 class Result:

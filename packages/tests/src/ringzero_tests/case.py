@@ -172,8 +172,3 @@ def changed_runs(start: int, before: bytes | bytearray, after: bytes | bytearray
         runs.append((start + offset, bytes(after[offset:end])))
         offset = end
     return runs
-
-
-def canonical(address: int) -> bool:
-    """Tell whether a 64-bit linear address is canonical with 48 bits."""
-    return address < 1 << 47 or address >= (1 << 64) - (1 << 47)

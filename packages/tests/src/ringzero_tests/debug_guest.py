@@ -15,7 +15,7 @@ from ringzero import Machine, assemble
 from ringzero.cpu.state import ARCHITECTURAL
 
 ORIGIN, SIZE = 0x10000, 2 << 20
-LOG, DATA, USER_STACK = 0x20000, 0x30000, 0x48000
+LOG, DATA = 0x20000, 0x30000
 _WITH_ERROR = {8, 10, 11, 12, 13, 14, 17}
 NAMES = {0: "DE", 1: "DB", 3: "BP", 4: "OF", 6: "UD", 13: "GP", 12: "SS", 14: "PF", 17: "AC", 10: "TS"}
 

@@ -143,11 +143,6 @@ def run_system(runner: EngineRunner, wanted: SystemCase) -> SystemOutcome:
     return read_system_outcome(wanted, lambda name: state[name], runner.memory.read)
 
 
-def run_case(case: Case, engine: str) -> Outcome:
-    """Run one case on a new processor."""
-    return EngineRunner(engine).run(case)
-
-
 def run_many(cases: Iterable[Case], engine: str) -> list[Outcome]:
     """Run cases on one processor."""
     runner = EngineRunner(engine)

@@ -6,8 +6,6 @@ The room's rule: a case is a function of (row's text, bits, seed) and nothing el
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from ringzero.isa import record as R
 from ringzero.isa.decode import decode
 from ringzero.isa.form import Form
@@ -25,14 +23,6 @@ from ringzero_tests.encode import (
 from ringzero_tests.shape import SHAPERS, Shaper
 
 ATTEMPTS = 40
-
-
-def cases_for(form: Form, bits: int, count: int, start: int = 0) -> Iterator[Case]:
-    """Yield up to `count` cases of a row for `bits`-bit code (64, 32 or 16), seeds `start` onwards."""
-    for seed in range(start, start + count):
-        case = case_for(form, bits, seed)
-        if case is not None:
-            yield case
 
 
 def case_for(form: Form, bits: int, seed: int, shaper: Shaper | None = None) -> Case | None:

@@ -47,8 +47,6 @@ def cr(number: int, bits: int, clear: int = 0) -> str:
     return f"mov rax, cr{number}\nmov ecx, {bits:#x}\nor rax, rcx\nmov ecx, {clear:#x}\nnot rcx\nand rax, rcx\nmov cr{number}, rax"
 
 
-OPEN_STACK = "mov qword [TSS+4], {}"
-
 # fmt: off
 DELIVERY = [
     C("int to ist", "int 0x81", ""),

@@ -104,7 +104,6 @@ class Layout:
         self.sections: list[Section] = []
         self.by_name: dict[str, Section] = {}
         self.origin: int | None = None
-        self.origin_where = Location("", 0, "")
         self.progbits: list[Section] = []
 
     def open(self, name: str, where: Location) -> Section:

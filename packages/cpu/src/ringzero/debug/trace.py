@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from ringzero.machine.machine import Machine
 
 LONGEST_INSTRUCTION = 15
-FORMATS = ("text", "json")
 Tell = Callable[..., None]
 
 VECTORS = {

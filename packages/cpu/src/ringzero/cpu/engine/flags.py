@@ -17,8 +17,6 @@ from __future__ import annotations
 from ringzero.isa.rflags import AF, PF, ZF
 
 M64 = (1 << 64) - 1
-TOP = 1 << 63
-TOP2 = 3 << 62
 
 #: 1 for a byte with an even number of ones.
 PARITY = bytes(1 - bin(byte).count("1") % 2 for byte in range(256))

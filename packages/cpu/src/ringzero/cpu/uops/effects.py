@@ -328,7 +328,7 @@ class PythonPrinter(Printer):
 
 
 #: Codes by which a Python µop tells the engine how it ends the block; None goes on.
-TARGET_0, TARGET_1, GOTO, GOTO_WINDOW, NEXT_WINDOW, SYSTEM, STOP, PROBE, MODE_CHANGED = range(9)
+TARGET_0, TARGET_1, GOTO, GOTO_WINDOW, NEXT_WINDOW, SYSTEM, STOP = range(7)
 
 _PYTHON_STATEMENTS = {
     "JUMP": "return {0}",

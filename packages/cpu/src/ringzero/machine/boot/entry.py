@@ -12,7 +12,7 @@ from ringzero.machine.memory import Memory
 # Access rights as the descriptor has them: bits 40-47, then AVL, L, D/B, G from bit 8 (SDM 3A 3.4.5).
 CODE32, DATA32 = 0xC9B, 0xC93
 CODE64 = 0xA9B
-TSS32_BUSY, TSS64_BUSY, LDT = 0x08B, 0x08B, 0x082
+TSS32_BUSY, TSS64_BUSY = 0x08B, 0x08B
 LIMIT_4G = 0xFFFF_FFFF
 
 
