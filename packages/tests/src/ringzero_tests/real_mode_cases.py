@@ -149,6 +149,8 @@ CASES = [
      {"rcx": 0, "rdi": 8, "rbx": 0x7000}),
     ("enter and leave", "mov bp, 0x1111\nenter 4, 1\nmov ax, bp\nmov bx, sp\nleave\nmov cx, sp", DONE,
      {"rax": 0x6FFE, "rbx": 0x6FF8, "rbp": 0x1111, "rcx": 0x7000}),
+    ("o32 enter keeps all of esp", "mov esp, 0xabcd7000\no32 enter 4, 2\nmov eax, [0x6ff4]\nmov ebx, esp", DONE,
+     {"rax": 0xABCD6FFC, "rbp": 0xABCD6FFC, "rbx": 0xABCD6FF0}),
     ("smsw and lmsw", "smsw ax\nmov bx, 8\nlmsw bx\nsmsw cx", DONE, {"rax": 0x10, "rcx": 0x18}),
     ("cli, sti and hlt are free", "cli\nsti\ncli", DONE, {}),
     ("a limit stays behind: unreal mode", ("lgdt [table]\nmov eax, cr0\nor al, 1\nmov cr0, eax\nmov bx, 8\nmov ds, bx\n"

@@ -109,6 +109,8 @@ def enter(b: Builder, size: Imm, level: Imm) -> None:
     nesting = level.value % 32
     b.store(b.stack_pointer(-b.size), SS, b.size, RBP)
     frame = b.stack_pointer(-b.size)
+    if b.stack_size < b.size:  # on a stack of 16 bits FrameTemp is all of ESP
+        frame = b.either(b.bits(RSP, b.const(~0xFFFF)), frame)
     for n in range(1, nesting):
         with b.scratch():
             outer = b.cut(b.minus(RBP, b.const(b.size * n)), b.stack_size)
