@@ -35,6 +35,7 @@ from ringzero.isa.names import DB, GP, UD
 M32, M64 = (1 << 32) - 1, (1 << 64) - 1
 CR0_ALL = CR0_PE | CR0_MP | CR0_EM | CR0_TS | CR0_ET | CR0_NE | CR0_WP | CR0_AM | CR0_NW | CR0_CD | CR0_PG
 CR3_RESERVED = M64 & ~((1 << PHYSICAL_BITS) - 1)
+TSS_16 = (1, 3)  # types of a TSS of the 80286, available and busy
 CR3_NO_FLUSH, PCID = 1 << 63, 0xFFF
 #: With PAE paging outside long mode a change of one of these loads the PDPTEs (SDM 3A 4.4.1).
 PDPTE_CR0, PDPTE_CR4 = CR0_CD | CR0_NW | CR0_PG, CR4_PAE | CR4_PGE | CR4_PSE | CR4_SMEP
@@ -64,7 +65,8 @@ def _write_cr0(cpu: Processor, value: int) -> None:
         raise GuestFault(GP)
     value = value & CR0_ALL | CR0_ET
     if value & ~old & CR0_PG and efer & EFER_LME:
-        if not cr4 & CR4_PAE or words[SLOT["cs_attr"]] & ATTR_LONG:
+        old_task = words[SLOT["tr_attr"]] & 0x1F in TSS_16  # SDM 2B, MOV to control registers
+        if not cr4 & CR4_PAE or words[SLOT["cs_attr"]] & ATTR_LONG or old_task:
             raise GuestFault(GP)
         efer |= EFER_LMA
     elif old & ~value & CR0_PG:
