@@ -67,6 +67,12 @@ def test_bytes_from_a_pipe_are_disassembled() -> None:
     assert [int(line[0], 16) for line in lines] == [0x1000, 0x1005, 0x1007, 0x1008]
 
 
+def test_addresses_go_on_at_zero_behind_the_last() -> None:
+    done = ringzero("disasm", "-o", "0xfffffffffffffffc", "-", given=BYTES)
+    addresses = [line.split()[0] for line in done.stdout.decode().splitlines()]
+    assert addresses == ["FFFFFFFFFFFFFFFC", "00000001", "00000003", "00000004"]
+
+
 def test_an_elf_file_is_disassembled_by_its_symbols(source: Path) -> None:
     elf = source.with_suffix(".elf")
     assert ringzero("asm", str(source), "-f", "elf64", "-o", str(elf), "-D", "COUNT=3").returncode == 0

@@ -17,6 +17,7 @@ from ringzero.isa.operands import CReg, Far, Imm, Mem, Operand, Reg, Rel, SReg, 
 from ringzero.isa.record import NO_REGISTER, NO_SEGMENT, RIP, RecordTuple
 from ringzero.isa.table import FORMS
 
+ADDRESSES = (1 << 64) - 1
 _KEYWORDS = {1: "byte", 2: "word", 4: "dword", 8: "qword", 10: "tword", 16: "oword"}
 _STRINGS = ("movs", "cmps", "stos", "lods", "scas", "ins", "outs")
 
@@ -27,11 +28,12 @@ def disassemble(code: bytes, mode: int = 64, address: int = 0) -> list[tuple[int
 
 
 def _walk(code: bytes, mode: int, address: int) -> Iterator[tuple[int, bytes, str]]:
+    """What runs beyond the last 64-bit address goes on at 0, as ndisasm has it."""
     at = 0
     for record in decode(code, mode):
         length = max(record[R.LENGTH], 1)
-        piece = code[at : at + length]
-        yield address + at, piece, record_text(record, piece, mode, address + at)
+        piece, here = code[at : at + length], (address + at) & ADDRESSES
+        yield here, piece, record_text(record, piece, mode, here)
         at += length
 
 
