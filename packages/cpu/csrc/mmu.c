@@ -1,4 +1,4 @@
-/* Linear to physical: the page walk, its cache, and every access that the loop's fast path turns down.
+/* Linear to physical: the page walk and its cache.
  *
  * One walk serves the three kinds of paging (SDM 3A 4.3-4.5), as `mmu.py` tells it: two levels of 4-byte entries, PAE
  * behind its four PDPTE registers, four levels in long mode.
@@ -6,18 +6,13 @@
  * The cache is unobservable. A page whose entries a walk has read carries TABLE in its flags, and a store into it
  * flushes; A and D are set when they are first needed, so an entry that is cached has nothing left to write; and a
  * permission to write is cached only for a page without flags. */
-#include "core.h"
+#include "mmu.h"
 
-#define RZ_LOW32 0xFFFFFFFFULL
 #define RZ_ADDRESS (((1ULL << 52) - 1) & ~RZ_OFFSET)
 #define RZ_RESERVED_ADDRESS (((1ULL << 52) - 1) & ~((1ULL << RZ_PHYSICAL_BITS) - 1))
 #define RZ_RESERVED_PAE (RZ_RESERVED_ADDRESS | 0x7FFULL << 52)
 /* Of a 4 MiB page: its bits 20:13 are bits 39:32 of its address, as far as there are such (PSE-36). */
 #define RZ_RESERVED_4M ((1ULL << 22) - (1ULL << (RZ_PHYSICAL_BITS - 19)))
-
-static int long_mode(const rz_engine *e) { return (e->state[RZ_SLOT_efer] & RZ_EFER_LMA) != 0; }
-
-static int paging(const rz_engine *e) { return (e->state[RZ_SLOT_cr0] & RZ_CR0_PG) != 0; }
 
 /* Bytes of a page-table entry. */
 static int entry_size(const rz_engine *e) { return long_mode(e) || e->state[RZ_SLOT_cr4] & RZ_CR4_PAE ? 8 : 4; }
@@ -29,21 +24,6 @@ static uint64_t read_entry(const rz_engine *e, uint64_t physical, int size)
         return size == 8 ? ~0ULL : RZ_LOW32;
     memcpy(&value, e->ram + physical, (size_t)size);
     return value;
-}
-
-static int fault(rz_engine *e, uint64_t vector, uint64_t error, uint64_t address)
-{
-    e->state[RZ_SLOT_fault_vector] = vector;
-    e->state[RZ_SLOT_fault_error] = error;
-    e->state[RZ_SLOT_fault_address] = address;
-    return RZ_LEAVE_FAULT;
-}
-
-static int leave_at(rz_engine *e, int reason, uint64_t physical, uint64_t length)
-{
-    e->state[RZ_SLOT_fault_address] = physical;
-    e->state[RZ_SLOT_fault_error] = length;
-    return reason;
 }
 
 static int page_fault(rz_engine *e, uint64_t linear, int access, uint64_t error)
@@ -106,29 +86,6 @@ static void mark_table(rz_engine *e, uint64_t page)
     e->page_flags[page] = (uint8_t)(flags | RZ_TABLE);
     if (e->tables_used < sizeof e->tables / sizeof *e->tables)
         e->tables[e->tables_used++] = (uint32_t)page; /* one that finds no place keeps its flag: slower, not wrong */
-}
-
-static int holds_code(const rz_engine *e, uint64_t physical, uint64_t length)
-{
-    uint64_t page = physical / RZ_PAGE, first = (physical & RZ_OFFSET) >> RZ_GRANULE_SHIFT;
-    uint64_t last = ((physical + length - 1) & RZ_OFFSET) >> RZ_GRANULE_SHIFT;
-    uint64_t bits = (~0ULL >> (63 - last)) & (~0ULL << first);
-    return (e->page_flags[page] & RZ_CODE) && (e->granules[page] & bits);
-}
-
-/* Whether an enabled hardware breakpoint on data watches some byte of [linear, linear + size) (SDM 3B 17.2). */
-static int watched(const rz_engine *e, uint64_t linear, uint64_t size, int write)
-{
-    static const uint64_t masks[4] = {0, 1, 7, 3};
-    uint64_t control = e->state[RZ_SLOT_dr7];
-    for (int n = 0; n < 4 && control & 0xFF; n++) {
-        uint64_t kind = control >> (16 + 4 * n) & 3, mask = masks[control >> (18 + 4 * n) & 3];
-        uint64_t start = e->state[RZ_SLOT_dr0 + n] & ~mask;
-        if ((control >> 2 * n & 3) && (kind == 3 || (kind == 1 && write)) &&
-            (linear - start <= mask || start - linear < size))
-            return 1;
-    }
-    return 0;
 }
 
 enum { MAY_READ = 1, MAY_WRITE = 2, MAY_FETCH = 4 };
@@ -280,15 +237,6 @@ void rz_note_mode(rz_engine *e)
     e->code_limit = limit;
 }
 
-static int noncanonical(uint64_t linear) { return (linear + 0x800000000000ULL) >> 48 != 0; }
-
-/* What the CPU makes of an address before it translates: 32 bits without paging and outside 64-bit mode. */
-static uint64_t truncated(const rz_engine *e, uint64_t linear, int access)
-{
-    int wide = e->state[RZ_SLOT_mode] & RZ_MODE_LONG || (access & RZ_SYSTEM_ACCESS && long_mode(e));
-    return wide && paging(e) ? linear : linear & RZ_LOW32;
-}
-
 /* Translate, setting A and D once the whole walk has succeeded, and cache the result. */
 int rz_walk(rz_engine *e, uint64_t linear, int access, uint64_t *physical)
 {
@@ -328,11 +276,6 @@ int rz_translate(rz_engine *e, uint64_t linear, int access, uint64_t *physical)
     return rz_walk(e, linear, access | RZ_HOST_WALK, physical);
 }
 
-static int privilege(const rz_engine *e, int how)
-{
-    return how & RZ_SYSTEM_ACCESS || !e->user ? 0 : RZ_HOW_USER;
-}
-
 /* The physical address of code, through the cache. */
 int rz_fetch_page(rz_engine *e, uint64_t linear, uint64_t *physical)
 {
@@ -343,116 +286,4 @@ int rz_fetch_page(rz_engine *e, uint64_t linear, uint64_t *physical)
         return 0;
     }
     return rz_walk(e, linear, access | RZ_HOST_WALK, physical);
-}
-
-static int data_page(rz_engine *e, uint64_t linear, int how, uint64_t *physical)
-{
-    int access = how | privilege(e, how);
-    rz_tlb *tlb = &e->tlb[access & RZ_HOW_USER ? 1 : 0];
-    const rz_entry *entry = RZ_TLB_ENTRY(tlb, linear);
-    uint64_t tag = linear & ~RZ_OFFSET;
-    uint64_t held = how & RZ_HOW_WRITE ? tlb->permitted[RZ_TLB_OFFSET(linear) / sizeof(rz_entry)] : entry->read;
-    if (held == tag) {
-        *physical = entry->addend + linear - (uint64_t)(uintptr_t)e->ram;
-        return 0;
-    }
-    return rz_walk(e, linear, access, physical);
-}
-
-/* Where an access of 1 to 8 bytes lies: on one page or on two. */
-typedef struct {
-    uint64_t physical[2];
-    unsigned length[2];
-    int parts;
-} span;
-
-static int locate(rz_engine *e, uint64_t linear, unsigned size, int how, span *s)
-{
-    uint64_t at = truncated(e, linear, how);
-    unsigned room = (unsigned)(RZ_PAGE - (at & RZ_OFFSET));
-    s->parts = size > room ? 2 : 1;
-    s->length[0] = s->parts == 2 ? room : size;
-    s->length[1] = size - s->length[0];
-    if (paging(e) && (noncanonical(at) || noncanonical(at + size - 1)))
-        return fault(e, how & RZ_STACK_ACCESS ? 12 : 13, 0, 0);
-    for (int i = 0; i < s->parts; i++) {
-        int reason = data_page(e, i ? truncated(e, at + room, how) : at, how, &s->physical[i]);
-        if (reason)
-            return reason;
-    }
-    for (int i = 0; i < s->parts; i++) /* the RAM ends at a page's end */
-        if (s->physical[i] >= e->ram_size)
-            return leave_at(e, RZ_LEAVE_MMIO, s->physical[i], s->length[i]);
-    for (int i = 0; how & RZ_HOW_WRITE && i < s->parts; i++)
-        if (holds_code(e, s->physical[i], s->length[i]))
-            return leave_at(e, RZ_LEAVE_CODE, s->physical[i], s->length[i]);
-    return watched(e, at, size, how & RZ_HOW_WRITE) ? RZ_LEAVE_WATCH : 0;
-}
-
-/* A load that the loop's translation entry did not serve, with `how` WRITE also all that the store will check. */
-RZ_COLD int rz_slow_load(rz_engine *e, uint64_t linear, unsigned size, int how)
-{
-    span s;
-    int reason = locate(e, linear, size, how, &s);
-    if (reason)
-        return reason;
-    e->loaded = 0;
-    memcpy(&e->loaded, e->ram + s.physical[0], s.length[0]);
-    if (s.parts == 2)
-        memcpy((char *)&e->loaded + s.length[0], e->ram + s.physical[1], s.length[1]);
-    return 0;
-}
-
-/* The page is dirty now, which may be all that kept the loop from writing to it. */
-static void note_write(rz_engine *e, uint64_t linear, uint64_t page, int how)
-{
-    rz_tlb *tlb = &e->tlb[privilege(e, how) ? 1 : 0];
-    uint64_t tag = linear & ~RZ_OFFSET;
-    e->page_flags[page] &= (uint8_t)~RZ_CLEAN;
-    if (!e->page_flags[page] && tlb->permitted[RZ_TLB_OFFSET(linear) / sizeof(rz_entry)] == tag)
-        RZ_TLB_ENTRY(tlb, linear)->write = tag;
-}
-
-RZ_COLD int rz_slow_store(rz_engine *e, uint64_t linear, unsigned size, uint64_t value, int how)
-{
-    span s;
-    int reason = locate(e, linear, size, how | RZ_HOW_WRITE, &s), remapped = 0;
-    if (reason)
-        return reason;
-    memcpy(e->ram + s.physical[0], &value, s.length[0]);
-    if (s.parts == 2)
-        memcpy(e->ram + s.physical[1], (const char *)&value + s.length[0], s.length[1]);
-    for (int i = 0; i < s.parts; i++) {
-        uint64_t page = s.physical[i] / RZ_PAGE;
-        if (e->page_flags[page] & RZ_TABLE) {
-            e->page_flags[page] &= (uint8_t)~RZ_TABLE;
-            remapped = 1;
-        }
-    }
-    if (remapped)
-        rz_flush_translations(e);
-    for (int i = 0; i < s.parts; i++)
-        note_write(e, truncated(e, linear, how) + (i ? s.length[0] : 0), s.physical[i] / RZ_PAGE, how);
-    return remapped ? RZ_REMAPPED : 0;
-}
-
-/* Segmentation outside 64-bit mode (SDM 3A 5.3, 5.4): the linear address of an offset, or #GP(0), #SS(0). `how` holds
- * the width in bytes, and bit 4 for a write. */
-int rz_segment(rz_engine *e, uint64_t segment, uint64_t offset, uint64_t how, uint64_t *linear)
-{
-    const uint64_t *state = e->state;
-    uint64_t number = segment < 6 ? segment : 0, last = (offset & RZ_LOW32) + ((how & 15) ? (how & 15) - 1 : 0);
-    uint64_t attr = state[RZ_SLOT_es_attr + number], limit = state[RZ_SLOT_es_limit + number];
-    int code = (attr & 8) != 0, down = !code && attr & 4, bad = !(attr & 0x80);
-    offset &= RZ_LOW32;
-    if (how & 16)
-        bad |= code || !(attr & 2);
-    else
-        bad |= code && !(attr & 2);
-    if (down)
-        bad |= offset <= limit || last > (attr & 0x400 ? RZ_LOW32 : 0xFFFF);
-    else
-        bad |= last > limit;
-    *linear = (state[RZ_SLOT_es_base + number] + offset) & RZ_LOW32;
-    return bad ? fault(e, number == 2 ? 12 : 13, 0, 0) : 0;
 }
