@@ -6,7 +6,9 @@ The room's rule: every exclusion has its reason beside it; `why_not_silicon` is 
 from __future__ import annotations
 
 from ringzero.isa.form import Form
-from ringzero.isa.record import OPSIZE_PREFIX, PREFIXES, REX, RecordTuple
+from ringzero.isa.names import FS, GS, RSI
+from ringzero.isa.record import OPSIZE_PREFIX, OVERRIDE, PREFIXES, REX, RecordTuple
+from ringzero_tests.case import FS_BASE, GS_BASE, Case
 
 _HOST_ANSWERS = {
     "syscall": "calls the host's kernel",
@@ -62,3 +64,15 @@ def vendors_differ(form: Form, record: RecordTuple, bits: int) -> bool:
     if name == "nop" and form.operands == ("rr",):
         return True  # 0F 0D with a register: AMD raises #UD, Intel has a NOP there (SDM 2D, opcode map)
     return name == "movsxd" and "rm16" in form.operands  # AMD reads 32 bits
+
+
+def vendors_differ_on(case: Case, form: Form, record: RecordTuple) -> bool:
+    """Tell whether they part ways on this string source: AMD wants its address canonical before FS or GS is added."""
+    base = {FS: FS_BASE, GS: GS_BASE}.get(record[OVERRIDE], 0)
+    if not form.mnemonic.startswith(("lods", "movs", "cmps", "outs")) or case.bits != 64 or not base:
+        return False
+    return _canonical(case.registers[RSI]) != _canonical(case.registers[RSI] + base)
+
+
+def _canonical(address: int) -> bool:
+    return (address + (1 << 47)) & (1 << 64) - 1 < 1 << 48
