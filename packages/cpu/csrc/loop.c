@@ -2,7 +2,7 @@
  *
  * A block's steps are charged when it is entered, so inside a block `left` runs ahead; whatever leaves at instruction
  * `index` gives back n - index of them. The lazy flags live in two locals and are folded into RFLAGS on the way out.
- * The bodies of the µops come from `uops_gen.h`, printed from the list in uops.py; this file gives the macros in them
+ * The bodies of the µops come from `uops_gen.h`, printed from the list in uops/table.py; this file gives the macros in them
  * their meaning. Compilers with computed goto dispatch through a table of labels, others through a switch. */
 #if defined(__GNUC__) && !defined(__clang__)
 /* Between a thousand labels that may all follow each other these find nothing, and take GCC most of its time. */

@@ -96,7 +96,7 @@ static int named_later(const rz_uop *raw, uint64_t count, uint64_t i, unsigned s
     return 0;
 }
 
-/* Make `first` do what it and `second` do, by the rule `how` (JOINS in uops.py), or return 0. */
+/* Make `first` do what it and `second` do, by the rule `how` (JOINS in uops/table.py), or return 0. */
 static int join(rz_uop *first, const rz_uop *second, unsigned how)
 {
     unsigned t = first->d;

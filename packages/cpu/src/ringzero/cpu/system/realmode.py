@@ -1,7 +1,7 @@
 """Real mode (CR0.PE = 0), for the driver: a selector is a base, and interrupts go through vectors of four bytes.
 
-SDM 3B 21.1; SDM 2, JMP, CALL, RET, INT n, IRET. The protected relatives, and loads of segment registers in all modes,
-are in `segments`.
+SDM 3B 21.1; SDM 2, JMP, CALL, RET, INT n, IRET. Their protected relatives are in `transfers` and `delivery`, loads of
+segment registers, in all modes, in `segments`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The C core's header, rendered when the extension is built: slots, µops, their tables and bodies.
 
-Nothing of it is committed; the lists it comes from are `state`, `uops`, `mode` and `exits`, and the architecture's bits
-in `isa.control` and `isa.rflags`.
+Nothing of it is committed; the lists it comes from are `state`, `table`, `mode` and `exits`, and the architecture's
+bits in `isa.control` and `isa.rflags`.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Effects of µops as Python and as C: two printers over one syntax tree.
 
-Both begin from the effect's text (`uops`), with the width put in and constants folded. C's unsigned 64-bit
+Both begin from the effect's text (`table`), with the width put in and constants folded. C's unsigned 64-bit
 arithmetic wraps by itself; the Python printer puts a mask where a value could grow past 64 bits or below zero.
 """
 
