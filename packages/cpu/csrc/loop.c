@@ -15,6 +15,12 @@
 #define RZ_COMPUTED_GOTO 1
 #endif
 
+/* `mode._open`: present, writable data that expands up; CS may be code that can be read. */
+static int open_to_all(uint64_t attr, int cs)
+{
+    return (attr & 0x8E) == 0x82 || (cs && (attr & 0x8A) == 0x8A);
+}
+
 static uint64_t mode_word(const uint64_t *R)
 {
     uint64_t mode = R[RZ_SLOT_cpl];
@@ -25,7 +31,8 @@ static uint64_t mode_word(const uint64_t *R)
         mode |= R[RZ_SLOT_ss_attr] & 0x400 ? RZ_MODE_STACK_BIG : 0;
         mode |= R[RZ_SLOT_cs_base] << RZ_MODE_BASE_SHIFT;
         for (int s = 0; s < 4; s++) /* es cs ss ds */
-            if (R[RZ_SLOT_es_base + s] || R[RZ_SLOT_es_limit + s] != 0xFFFFFFFF || !(R[RZ_SLOT_es_attr + s] & 0x80))
+            if (R[RZ_SLOT_es_base + s] || R[RZ_SLOT_es_limit + s] != 0xFFFFFFFF
+                || !open_to_all(R[RZ_SLOT_es_attr + s], s == 1))
                 mode |= RZ_MODE_SEGMENTED;
     }
     if (R[RZ_SLOT_cr0] & RZ_CR0_PE)

@@ -16,7 +16,7 @@ CPL = 3  # bits 0-1: current privilege level
 LONG = 1 << 2  # 64-bit code segment in long mode
 BIG = 1 << 3  # the code segment's D bit: 32-bit operands and addresses
 ALIGN = 1 << 4  # alignment is checked: CPL 3, CR0.AM, RFLAGS.AC
-SEGMENTED = 1 << 5  # some segment outside 64-bit mode is not flat
+SEGMENTED = 1 << 5  # outside 64-bit mode some segment is not flat, or not open to every access
 PROTECTED = 1 << 6  # CR0.PE
 STACK_BIG = 1 << 7  # SS.B: the stack pointer is ESP
 LMA = 1 << 8  # long mode is active (EFER.LMA): system tables have their 64-bit forms
@@ -52,6 +52,16 @@ def code_limit(words: Sequence[int]) -> int:
     return NO_LIMIT if words[SLOT["mode"]] & LONG else words[SLOT["cs_limit"]]
 
 
+def _open(name: str, attr: int) -> bool:
+    """Whether a segment's type refuses nothing: writable data that expands up; CS may be code that can be read.
+
+    Writes through CS are refused where they are lowered.
+    """
+    readable = control.ATTR_PRESENT | control.ATTR_CODE | control.ATTR_WRITABLE
+    data = attr & (readable | control.ATTR_CONFORMING) == control.ATTR_PRESENT | control.ATTR_WRITABLE
+    return data or (name == "cs" and attr & readable == readable)
+
+
 def mode_word(words: Sequence[int]) -> int:
     """The mode word that a state's segments, control registers, CPL and RFLAGS make."""
     cs, ss, efer = words[SLOT["cs_attr"]], words[SLOT["ss_attr"]], words[SLOT["efer"]]
@@ -64,7 +74,7 @@ def mode_word(words: Sequence[int]) -> int:
         mode |= STACK_BIG if ss & control.ATTR_BIG else 0
         for name in ("es", "cs", "ss", "ds"):
             flat = words[SLOT[f"{name}_base"]] == 0 and words[SLOT[f"{name}_limit"]] == 0xFFFF_FFFF
-            if not flat or not words[SLOT[f"{name}_attr"]] & control.ATTR_PRESENT:
+            if not (flat and _open(name, words[SLOT[f"{name}_attr"]])):
                 mode |= SEGMENTED
     if words[SLOT["cr0"]] & control.CR0_PE:
         mode |= PROTECTED
