@@ -13,7 +13,6 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterable
-from dataclasses import replace
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -22,6 +21,8 @@ from typing import Any
 from ringzero.cpu.state import GPRS
 from ringzero_tests.case import CODE, HANG, PAGE, Case, Fault, Outcome
 from ringzero_tests.ring0 import SystemCase, SystemOutcome, read_system_outcome
+from ringzero_tests.segmented import CODE as SEGMENT
+from ringzero_tests.segmented import SegmentedCase, SegmentedOutcome, read_segmented
 from ringzero_tests.system import (
     KERNEL,
     MEMORY_SIZE,
@@ -77,6 +78,10 @@ class Bochs:
         return self
 
     def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the child."""
         assert self._process.stdin
         self._process.stdin.close()
         self._process.wait()
@@ -89,6 +94,11 @@ class Bochs:
     def run_system(self, cases: Iterable[SystemCase]) -> list[SystemOutcome]:
         """Run cases in ring 0."""
         answer: list[SystemOutcome] = self._ask(list(cases))
+        return answer
+
+    def run_segmented(self, cases: Iterable[SegmentedCase]) -> list[SegmentedOutcome | None]:
+        """Run cases in segments; None for those that do not end. EOFError where one ends in a shutdown."""
+        answer: list[SegmentedOutcome | None] = self._ask(list(cases))
         return answer
 
     def run_program(self, memory: bytes, state: dict[str, int]) -> bytes:
@@ -140,10 +150,12 @@ class _Machine:
             session.stop()
 
     def answer(
-        self, wanted: Case | SystemCase | tuple[bytes, dict[str, int]]
-    ) -> Outcome | SystemOutcome | bytes:
+        self, wanted: Case | SystemCase | SegmentedCase | tuple[bytes, dict[str, int]]
+    ) -> Outcome | SystemOutcome | SegmentedOutcome | bytes | None:
         if isinstance(wanted, tuple):
             return self._program(*wanted)
+        if isinstance(wanted, SegmentedCase):
+            return self._segmented(wanted)
         if isinstance(wanted, SystemCase):
             self._run(wanted.case, wanted.state())
             return read_system_outcome(wanted, self._register, self._read)
@@ -151,6 +163,18 @@ class _Machine:
         if self.retired > INSTRUCTION_LIMIT:
             return Outcome(wanted.registers, 0, 0, (), Fault(HANG))
         return read_outcome(wanted, self._register, self._read)
+
+    def _segmented(self, wanted: SegmentedCase) -> SegmentedOutcome | None:
+        memory = wanted.memory()
+        for at in range(0, len(memory), PAGE):
+            self.pages[at // PAGE][:] = memory[at : at + PAGE]
+        self._copy(memory[SEGMENT : SEGMENT + 0x10000], SEGMENT)
+        self.session.cpu.set_state(bochs_state(wanted.state()))
+        self.retired = 0
+        self.session.run([self.hook])
+        return (
+            None if self.retired > INSTRUCTION_LIMIT else read_segmented(wanted, self._register, self._read)
+        )
 
     def _program(self, memory: bytes, state: dict[str, int]) -> bytes:
         for number, page in enumerate(self.pages):
@@ -178,13 +202,15 @@ class _Machine:
         self.session.run([self.hook])
 
     def _copy_code(self, case: Case) -> None:
-        """Let the guest itself write the code region: Bochs notices no other writes to what it has decoded."""
-        code = memory_for(case)[physical_of(CODE)]
+        self._copy(bytes(memory_for(case)[physical_of(CODE)]), physical_of(CODE))
+
+    def _copy(self, code: bytes, address: int) -> None:
+        """Let the guest itself write code: Bochs notices no other writes to what it has decoded."""
         for offset in range(0, len(code), PAGE):
             self.pages[(_STAGING + offset) // PAGE][:] = code[offset : offset + PAGE]
         self.pages[_COPIER // PAGE][:4] = b"\xf3\x48\xa5\xf4"  # rep movsq; hlt
-        registers = {"rsi": KERNEL + _STAGING, "rdi": KERNEL + physical_of(CODE), "rcx": len(code) // 8}
-        start = state_for(replace(case, bits=64), 0) | registers | {"rip": KERNEL + _COPIER, "rflags": 2}
+        registers = {"rsi": KERNEL + _STAGING, "rdi": KERNEL + address, "rcx": len(code) // 8}
+        start = state_for(Case(b"", (0,) * 16), 0) | registers | {"rip": KERNEL + _COPIER, "rflags": 2}
         self.session.cpu.set_state(bochs_state(start))
         self.session.run([self.hook])
 

@@ -13,6 +13,7 @@ from ringzero.cpu.engine.engines import native_available
 from ringzero.machine.memory import Memory
 from ringzero_tests.case import HANG, REGISTERS, Case, Fault, Outcome
 from ringzero_tests.ring0 import SystemCase, SystemOutcome, read_system_outcome
+from ringzero_tests.segmented import SegmentedCase, SegmentedOutcome, read_segmented
 from ringzero_tests.system import MEMORY_SIZE, memory_for, read_outcome, state_for, system_image
 
 ENGINES = ("python", "native")
@@ -141,6 +142,21 @@ def run_system(runner: EngineRunner, wanted: SystemCase) -> SystemOutcome:
         )
     state = runner.cpu.state
     return read_system_outcome(wanted, lambda name: state[name], runner.memory.read)
+
+
+def run_segmented(runner: EngineRunner, wanted: SegmentedCase) -> SegmentedOutcome | None:
+    """Run a case in segments; None where it does not end, or ends in a shutdown."""
+    memory = wanted.memory()
+    if runner.memory.read(0, len(memory)) != memory:
+        runner.memory.write(0, memory)
+    runner.cpu.reset()
+    state = runner.cpu.state
+    for name, value in wanted.state().items():
+        state[name] = value
+    runner.cpu.context_changed()
+    if runner.cpu.run(STEP_LIMIT).reason is not ExitReason.HALT:
+        return None
+    return read_segmented(wanted, lambda name: state[name], runner.memory.read)
 
 
 def run_many(cases: Iterable[Case], engine: str) -> list[Outcome]:
