@@ -136,8 +136,8 @@ INVPCID_ROWS = [
     C("invpcid without 66", "db 0x0f, 0x38, 0x82, 0x03", "UD"),
     C("invpcid in compat", "invpcid eax, [ebx]", "end", bits=32, registers="mov rax, 3<<32\nmov al, 2",
       setup=_descriptor(0)),
-    C("invpcid in compat, not canonical", "invpcid eax, [ebx]", "end", bits=32, registers="xor eax, eax",
-      setup=_descriptor(0, "1<<47")),
+    *(C(f"invpcid {n} in compat, not canonical", "invpcid eax, [ebx]", "end" if n else "GP(0x0)", bits=32,
+        registers=f"mov eax, {n}", setup=_descriptor(0, "1<<47")) for n in range(4)),
 ]
 INVLPG_ROWS = [
     C("invlpg", "invlpg [rdi]", "end"),

@@ -123,13 +123,16 @@ def _write_cr8(cpu: Processor, value: int) -> None:
 
 
 def invalidate_pcid(cpu: Processor, kind: int, low: int, linear: int) -> None:
-    """INVPCID's checks (SDM 2A, INVPCID); there is nothing to drop. `low` and `linear`: its descriptor."""
+    """INVPCID's checks (SDM 2A, INVPCID); there is nothing to drop. `low` and `linear`: its descriptor.
+
+    Outside 64-bit mode the type has 32 bits, but the linear address is still one of 64 that must be canonical.
+    """
     words = cpu.words
     number = words[kind] if cpu.long_code else words[kind] & M32
     pcid = words[low] & PCID
     if number > 3 or words[low] != pcid:
         raise GuestFault(GP)
-    if number == 0 and cpu.long_code and not is_canonical(words[linear]):
+    if number == 0 and not is_canonical(words[linear]):
         raise GuestFault(GP)
     if number < 2 and pcid and not words[SLOT["cr4"]] & CR4_PCIDE:
         raise GuestFault(GP)
