@@ -113,6 +113,14 @@ def test_a_guest_reads_and_writes_them_and_a_snapshot_keeps_them(engine: str) ->
     assert (identity.read(made.cpu, 0x2FF), made.state_hash()) == (0xC06, after[1])
 
 
+def test_the_only_processor_is_the_one_that_boots() -> None:
+    """SDM 3A 10.4.4: BSP is set, and may be written; no local APIC is there to be enabled."""
+    chip = machine("ringzero").cpu
+    assert identity.read(chip, 0x1B) == 0x100
+    identity.write(chip, 0x1B, 0xFEE0_0800)
+    assert identity.read(chip, 0x1B) == 0xFEE0_0800
+
+
 def test_sysenter_cs_forgets_its_upper_half() -> None:
     chip = machine("max").cpu
     identity.write(chip, 0x174, 0x1234_5678_0000_0010)

@@ -18,6 +18,7 @@ from ringzero.cpu.system.model import Model
 M32, M64 = (1 << 32) - 1, (1 << 64) - 1
 UPPER = M64 ^ M32
 BEYOND = M64 & ~((1 << PHYSICAL_BITS) - 1)
+APIC_BSP = 1 << 8  # of IA32_APIC_BASE: this processor boots the others (SDM 3A 10.4.4)
 INTEL, AMD = "GenuineIntel", "AuthenticAMD"
 Check = Callable[[int], bool]
 

@@ -71,6 +71,7 @@ class Processor(ABC):
         self.words[SLOT["cr0"]] = 0x6000_0010
         self.words[SLOT["dr6"]], self.words[SLOT["dr7"]] = 0xFFFF_0FF0, 0x400
         self.words[SLOT["pat"]] = 0x0007_0406_0007_0406
+        self.words[SLOT["apic_base"]] = msrs.APIC_BSP
         self.words[SHADOW] = M64
         self.msrs[:] = array("Q", msrs.INITIAL)
         self.words[SLOT["rng"]] = self.rng_seed & M64
