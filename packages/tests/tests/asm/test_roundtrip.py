@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ringzero.asm import assemble, disassemble
-from ringzero.asm.disassembler import record_text
+from ringzero.asm.disassembler import CHUNK, instructions, record_text
 from ringzero.isa import record as R
 from ringzero.isa.decode import decode
 from ringzero.isa.operands import Imm, Mem, Reg, Rel, operands_of
@@ -122,6 +124,20 @@ def test_any_bytes_have_text_that_covers_them(code: bytes, mode: int) -> None:
     assert [at for at, _, _ in lines] == [
         BASE + sum(len(p) for _, p, _ in lines[:n]) for n in range(len(lines))
     ]
+
+
+@pytest.mark.parametrize("mode", [64, 32, 16])
+def test_both_decoders_give_the_same_text_across_the_ends_of_chunks(mode: int) -> None:
+    native = pytest.importorskip("ringzero.isa.native", reason="built without the C extension")
+    randoms = random.Random(f"disassembler {mode}")
+    code = randoms.randbytes(CHUNK - 7) + b"\x66" * 14 + b"\x90" + randoms.randbytes(CHUNK // 4) + b"\x0f"
+    whole, at = [], 0
+    for record in decode(code, mode):
+        piece = code[at : at + max(record[R.LENGTH], 1)]
+        whole.append((BASE + at, piece, record_text(record, piece, mode, BASE + at)))
+        at += len(piece)
+    assert list(instructions(code, mode, BASE, decode)) == whole
+    assert list(instructions(code, mode, BASE, native.decode)) == whole
 
 
 TEXTS = (

@@ -6,12 +6,12 @@ else does, `nosplit` where the assembler would otherwise take a shorter address.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import cache, lru_cache
 
 from ringzero.asm.candidates import natural_size
 from ringzero.asm.registers import BYTES, GENERAL, HIGH, SEGMENTS
 from ringzero.isa import record as R
-from ringzero.isa.decode import decode
 from ringzero.isa.form import Form
 from ringzero.isa.operands import CReg, Far, Imm, Mem, Operand, Reg, Rel, SReg, operands_of
 from ringzero.isa.record import NO_REGISTER, NO_SEGMENT, RIP, RecordTuple
@@ -22,33 +22,76 @@ _KEYWORDS = {1: "byte", 2: "word", 4: "dword", 8: "qword", 10: "tword", 16: "owo
 _STRINGS = ("movs", "cmps", "stos", "lods", "scas", "ins", "outs")
 
 
+#: Bytes decoded at once, so that a large file needs no memory for all of its records.
+CHUNK = 1 << 12
+#: Rows whose text depends on where the instruction stands, as that of a RIP-relative operand does.
+_PLACED = frozenset(form.number for form in FORMS if any(kind.holds == "rel" for kind in form.kinds))
+
+Decode = Callable[[bytes, int], list[RecordTuple]]
+
+
 def disassemble(code: bytes, mode: int = 64, address: int = 0) -> list[tuple[int, bytes, str]]:
     """(address, bytes, text) of each instruction of `code`, which lies at `address`; mode 64, 32 or 16."""
-    return list(_walk(bytes(code), mode, address))
+    return list(instructions(code, mode, address))
 
 
-def _walk(code: bytes, mode: int, address: int) -> Iterator[tuple[int, bytes, str]]:
-    """What runs beyond the last 64-bit address goes on at 0, as ndisasm has it."""
+def instructions(
+    code: bytes, mode: int = 64, address: int = 0, decode: Decode | None = None
+) -> Iterator[tuple[int, bytes, str]]:
+    """What `disassemble` gives, one after the other as they are decoded; `decode` is the fastest there is.
+
+    What runs beyond the last 64-bit address goes on at 0, as ndisasm has it.
+    """
+    decode = decode or fastest_decoder()
     at = 0
-    for record in decode(code, mode):
-        length = max(record[R.LENGTH], 1)
-        piece, here = code[at : at + length], (address + at) & ADDRESSES
-        yield here, piece, record_text(record, piece, mode, here)
-        at += length
+    while at < len(code):
+        # An instruction that begins before the chunk's end is seen whole, or it is too long anywhere.
+        start, window = at, bytes(code[at : at + CHUNK + R.MAX_LENGTH])
+        for record in decode(window, mode):
+            if at - start >= CHUNK:
+                break
+            length, here = max(record[R.LENGTH], 1), (address + at) & ADDRESSES
+            piece = window[at - start : at - start + length]
+            yield here, piece, record_text(record, piece, mode, here)
+            at += length
+
+
+@cache
+def fastest_decoder() -> Decode:
+    """The decoder in C where it is built, or the one in Python; both give the same records."""
+    try:
+        from ringzero.isa.native import decode as decode_in_c
+    except ImportError:
+        from ringzero.isa.decode import decode
+
+        return decode
+    return decode_in_c
 
 
 def record_text(record: RecordTuple, code: bytes, mode: int, address: int = 0) -> str:
     """NASM text of one record that stands at `address`; `code` are its bytes."""
     if record[R.FORM] == R.INVALID_FORM:
         return "db " + ", ".join(f"0x{byte:02x}" for byte in code)
+    if record[R.FORM] in _PLACED or record[R.BASE] == RIP:
+        return _text(record, mode, (address + record[R.LENGTH]) & (1 << mode) - 1)
+    return _remembered_text(record, mode)
+
+
+def _text(record: RecordTuple, mode: int, end: int) -> str:
+    """The text of a record whose instruction ends at `end`."""
     form = FORMS[record[R.FORM]]
     operands = operands_of(record)
-    end = (address + record[R.LENGTH]) & (1 << mode) - 1
     texts = [_operand(operand, n, form, operands, record, mode, end) for n, operand in enumerate(operands)]
     if form.mnemonic == "xchg" and form.modrm and record[R.MOD] == 3:
         texts.reverse()  # nasm has the register of ModRM.reg first here
     words = [*_prefixes(record, form, operands, mode), form.mnemonic]
     return " ".join(words) + (" " + ", ".join(texts) if texts else "")
+
+
+@lru_cache(1 << 14)
+def _remembered_text(record: RecordTuple, mode: int) -> str:
+    """The text of a record that is the same everywhere: programs repeat themselves."""
+    return _text(record, mode, 0)
 
 
 def _prefixes(record: RecordTuple, form: Form, operands: tuple[Operand, ...], mode: int) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import click
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 EXECUTABLE = 1  # PF_X
 ELF_MAGIC = b"\x7fELF"
 COLUMN = 8  # bytes of an instruction on a line
+LINES = 1000  # printed at once
 
 
 @click.command()
@@ -35,8 +37,8 @@ def disasm(file: str, bits: str, origin: str | None) -> None:
         lines = elf_lines(Image.from_bytes(code, file), int(bits))
     else:
         lines = flat_lines(code, int(bits), number(origin or "0"))
-    for line in lines:
-        print(line)
+    while batch := list(islice(lines, LINES)):
+        print("\n".join(batch))
 
 
 def number(text: str) -> int:
@@ -52,9 +54,9 @@ def number(text: str) -> int:
 
 def flat_lines(code: bytes, mode: int, address: int) -> Iterator[str]:
     """ndisasm's lines: address, bytes (continued on lines of their own), text."""
-    from ringzero.asm import disassemble
+    from ringzero.asm.disassembler import instructions
 
-    for at, encoded, text in disassemble(code, mode=mode, address=address):
+    for at, encoded, text in instructions(code, mode=mode, address=address):
         yield f"{at:08X}  {encoded[:COLUMN].hex().upper():<{2 * COLUMN}}  {text}"
         for offset in range(COLUMN, len(encoded), COLUMN):
             yield f"{'':8} -{encoded[offset : offset + COLUMN].hex().upper()}"
