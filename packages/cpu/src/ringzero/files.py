@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from pathlib import Path
+from typing import BinaryIO
+
+MAX_FILE = 256 << 20
+"""Bytes of a file that is read whole."""
 
 
 def write_atomic(path: Path | str, content: bytes | str) -> None:
@@ -41,10 +46,21 @@ def cache_directory() -> Path:
     return Path(os.path.expanduser("~/.cache")) / "ringzero"
 
 
-def read_bounded(path: Path | str, limit: int = 256 << 20) -> bytes:
+def read_bounded(path: Path | str, limit: int = MAX_FILE) -> bytes:
     """A file's content; a device that never ends is no file. Raises OSError naming `path`."""
     with open(path, "rb") as file:
-        content = file.read(limit + 1)
+        return _bounded(file, str(path), limit)
+
+
+def read_standard_input(limit: int = MAX_FILE) -> bytes:
+    """All of standard input, which has the bound of a file. Raises OSError."""
+    if sys.stdin is None:
+        raise OSError(errno.EBADF, "Standard input is closed")
+    return _bounded(sys.stdin.buffer, "standard input", limit)
+
+
+def _bounded(file: BinaryIO, name: str, limit: int) -> bytes:
+    content = file.read(limit + 1)
     if len(content) > limit:
-        raise OSError(27, f"File is larger than {limit >> 20} MiB", str(path))
+        raise OSError(errno.EFBIG, f"More than {limit >> 20} MiB", name)
     return content

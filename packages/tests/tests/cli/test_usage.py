@@ -77,6 +77,21 @@ def shell(line: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(["bash", "-c", line], text=True, capture_output=True, env=environment, timeout=60)
 
 
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("$RINGZERO disasm - </dev/zero", "standard input: More than 256 MiB"),
+        ("$RINGZERO asm - -f bin -o - </dev/zero", "standard input: More than 16 MiB"),
+        ("$RINGZERO disasm - <&-", "Standard input is closed"),
+        ("printf '\\xff' | $RINGZERO asm - -f bin -o -", "standard input: byte 0 is not UTF-8"),
+    ],
+)
+def test_standard_input_has_the_bounds_of_a_file(line: str, said: str) -> None:
+    done = shell(line)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    assert said in done.stderr
+
+
 def test_a_closed_pipe_is_no_traceback() -> None:
     done = shell("head -c 100000 /dev/zero | $RINGZERO disasm - | head -1; exit ${PIPESTATUS[1]}")
     assert done.returncode == 2

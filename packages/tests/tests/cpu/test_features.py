@@ -55,6 +55,15 @@ BAD = [
     ("max,stepping=x", "from 0 to 15"),
     ("max,", "''"),
 ]
+# (a model, all that is said of it): what is far from every name has nothing near it, what is long is shortened
+SAID = [
+    ("skylake", "cpu: no model 'skylake'; see --cpu help"),
+    ("ringzer", "cpu: no model 'ringzer'; near it: ringzero; see --cpu help"),
+    ("max,+avx512f", "cpu 'max,+avx512f': no feature 'avx512f'; see --cpu help"),
+    ("x" * 500, f"cpu: no model '{'x' * 60}…'; see --cpu help"),
+    ("max" + ",-nx" * 100 + ",+bmi", "cpu: no feature 'bmi'; near it: bmi2, bmi1, abm; see --cpu help"),
+    ("max,nx=" + "y" * 99, f"cpu: nx={'y' * 60}…: write on or off"),
+]
 
 
 @pytest.mark.parametrize(("text", "said"), BAD)
@@ -63,6 +72,13 @@ def test_bad_models_are_one_line(text: str, said: str) -> None:
         parse_model(text)
     assert said in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("text", "said"), SAID)
+def test_a_bad_model_is_told_once_and_in_short(text: str, said: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        parse_model(text)
+    assert str(caught.value) == said
 
 
 def test_the_last_word_holds() -> None:

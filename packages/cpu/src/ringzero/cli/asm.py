@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from ringzero.files import write_atomic
+from ringzero.files import read_standard_input, write_atomic
 
 SUFFIX = {"bin": "", "elf64": ".elf"}
 
@@ -39,7 +39,7 @@ def asm(
     from ringzero.asm import assemble
 
     out = out or default_output(file, form)
-    source: str | Path = sys.stdin.read() if file == "-" else Path(file)
+    source: str | Path = source_text() if file == "-" else Path(file)
     made = assemble(
         source,
         format="elf64" if form == "elf64" else "bin",
@@ -51,6 +51,17 @@ def asm(
     put(out, made.binary)
     if listing is not None:
         put(listing, made.listing.encode())
+
+
+def source_text() -> str:
+    """Standard input as a source; it has the bound and the encoding of a source file."""
+    from ringzero.asm.diagnostics import Mistake
+    from ringzero.asm.source import MAX_FILE, decode_source
+
+    try:
+        return decode_source(read_standard_input(MAX_FILE), "standard input")
+    except Mistake as mistake:
+        raise click.UsageError(str(mistake)) from None
 
 
 def default_output(file: str, form: str) -> str:

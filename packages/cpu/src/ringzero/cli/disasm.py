@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from itertools import islice
 from typing import TYPE_CHECKING
 
 import click
 
-from ringzero.files import read_bounded
+from ringzero.files import read_bounded, read_standard_input
 
 if TYPE_CHECKING:
     from ringzero.asm.image import Image
@@ -28,7 +27,7 @@ LINES = 1000  # printed at once
 @click.option("-o", "origin", metavar="ADDRESS", help="The address of the first byte (a flat binary's). [0]")
 def disasm(file: str, bits: str, origin: str | None) -> None:
     """Disassemble FILE (- is standard input): a flat binary, or the code of an ELF file by its symbols."""
-    code = sys.stdin.buffer.read() if file == "-" else read_bounded(file)
+    code = read_standard_input() if file == "-" else read_bounded(file)
     if code.startswith(ELF_MAGIC):
         if origin is not None:
             raise click.UsageError(f"{file} is an ELF file and says its own addresses; leave out -o")

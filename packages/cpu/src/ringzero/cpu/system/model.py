@@ -69,6 +69,7 @@ DEFAULT = "ringzero"
 _ON, _OFF = ("on", "yes", "true"), ("off", "no", "false")
 _NUMBERS = {"family": 0xFF + 0xF, "model": 0xFF, "stepping": 0xF}  # the most that leaf 1 can tell
 _TEXTS = ("vendor", "model-id")
+_SHOWN = 60  # characters of the user's own text in a message
 
 
 def parse_model(text: str | Model) -> Model:
@@ -83,7 +84,7 @@ def parse_model(text: str | Model) -> Model:
         return text
     name, *settings = [part.strip() for part in text.split(",")]
     if name not in MODELS:
-        raise UsageError(f"cpu {text!r}: no model {name!r}{_near(name, MODELS)}")
+        raise UsageError(f"cpu: no model {_short(name)!r}{_near(name, MODELS)}")
     model = replace(MODELS[name], note="")
     for setting in settings:
         model = _set(model, setting, text)
@@ -96,7 +97,7 @@ def _set(model: Model, setting: str, text: str) -> Model:
         return _switch(model, key[1:], key[0] == "+", text)
     key = key.replace("_", "-")
     if not equals:
-        raise UsageError(f"cpu {text!r}: {setting!r} is no +FEATURE, -FEATURE or KEY=VALUE")
+        raise UsageError(f"{_where(text)}: {_short(setting)!r} is no +FEATURE, -FEATURE or KEY=VALUE")
     if key in _NUMBERS:
         number: dict[str, Any] = {key: _number(key, value, text)}
         return replace(model, **number)
@@ -104,7 +105,7 @@ def _set(model: Model, setting: str, text: str) -> Model:
         return _named(model, key, value, text)
     if value not in _ON + _OFF:
         _known(key, text, (*FEATURES, *_NUMBERS, *_TEXTS))
-        raise UsageError(f"cpu {text!r}: {key}={value}: write on or off")
+        raise UsageError(f"{_where(text)}: {key}={_short(value)}: write on or off")
     return _switch(model, key, value in _ON, text)
 
 
@@ -116,7 +117,7 @@ def _switch(model: Model, feature: str, on: bool, text: str) -> Model:
 
 def _known(name: str, text: str, names: Iterable[str]) -> None:
     if name not in names:
-        raise UsageError(f"cpu {text!r}: no feature {name!r}{_near(name, names)}")
+        raise UsageError(f"{_where(text)}: no feature {_short(name)!r}{_near(name, names)}")
 
 
 def _number(key: str, value: str, text: str) -> int:
@@ -125,7 +126,7 @@ def _number(key: str, value: str, text: str) -> int:
     except ValueError:
         number = -1
     if not 0 <= number <= _NUMBERS[key]:
-        raise UsageError(f"cpu {text!r}: {key}={value}: not a number from 0 to {_NUMBERS[key]}")
+        raise UsageError(f"{_where(text)}: {key}={_short(value)}: not a number from 0 to {_NUMBERS[key]}")
     return number
 
 
@@ -133,18 +134,27 @@ def _named(model: Model, key: str, value: str, text: str) -> Model:
     printable = value.isascii() and value.isprintable()
     if key == "vendor":
         if len(value) != 12 or not printable:
-            raise UsageError(f"cpu {text!r}: vendor={value}: a vendor is twelve ASCII characters")
+            raise UsageError(f"{_where(text)}: vendor={value}: a vendor is twelve ASCII characters")
         return replace(model, vendor=value)
     if len(value) > 47 or not printable:
-        raise UsageError(f"cpu {text!r}: model-id={value}: at most 47 ASCII characters")
+        raise UsageError(f"{_where(text)}: model-id={value}: at most 47 ASCII characters")
     return replace(model, brand=value)
+
+
+def _where(text: str) -> str:
+    """The notation that a message is about; of a long one the part that is wrong says enough."""
+    return f"cpu {text!r}" if len(text) <= _SHOWN else "cpu"
+
+
+def _short(part: str) -> str:
+    return part if len(part) <= _SHOWN else part[:_SHOWN] + "…"
 
 
 def _near(name: str, names: Iterable[str]) -> str:
     """What may have been meant, and where the list is."""
     from difflib import get_close_matches
 
-    close = get_close_matches(name, list(names), n=3, cutoff=0.5)
+    close = get_close_matches(name[:_SHOWN], list(names), n=3)
     meant = f"; near it: {', '.join(close)}" if close else ""
     return f"{meant}; see --cpu help"
 
