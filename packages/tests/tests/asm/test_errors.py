@@ -124,6 +124,11 @@ CASES = (
     ("default sideways", "default sideways is not known"),
     ("xmm: mov eax, 5:6", "no such operand combination"),
     ("mov al, dword 5", "no such operand combination"),
+    ("mov dword byte [rax], 1", "dword and byte for one operand; write the one that is meant"),
+    ("jmp short near $", "short and near for one operand"),
+    ("mov eax, cr0", "control registers are 64 bits wide in 64-bit mode; write rax"),
+    ("mov dr7, r9d", "debug registers are 64 bits wide in 64-bit mode; write r9"),
+    ("bits 16\nmov cr0, ax", "control registers are 32 bits wide in 16-bit mode; write eax"),
 )
 
 

@@ -40,6 +40,18 @@ def test_sources_give_nasms_bytes(source: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.judge("nasm")
+def test_shifts_are_nasms_for_every_count(tmp_path: Path) -> None:
+    source = tmp_path / "shifts.asm"
+    counts = (-1, 0, 1, 31, 63, 64, 65, 127, 128, 200)
+    values = ("1", "3", "-1", "0x8000000000000000")
+    lines = [f"dq {v} {by} {n}" for v in values for by in ("<<", "<<<", ">>", ">>>") for n in counts]
+    source.write_text("\n".join(lines))
+    theirs, refused = nasm(source)
+    assert not refused
+    assert assemble(source, format="bin").flat == theirs
+
+
+@pytest.mark.judge("nasm")
 @pytest.mark.parametrize("mode", [64, 32, 16])
 def test_every_row_gives_nasms_bytes(mode: int, tmp_path: Path) -> None:
     lines = corpus(mode, most=10)

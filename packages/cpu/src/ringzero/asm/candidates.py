@@ -12,6 +12,7 @@ from typing import Any
 
 from ringzero.asm.diagnostics import Mistake, UnknownName
 from ringzero.asm.operands import FarOperand, ImmOperand, MemOperand, Operand, RegOperand
+from ringzero.asm.registers import GENERAL
 from ringzero.isa.form import Form
 from ringzero.isa.kinds import Kind
 from ringzero.isa.table import FORMS
@@ -317,6 +318,8 @@ def _no_combination(
             raise Mistake(
                 f"{operand.register.name} does not exist in {mode}-bit mode; use `bits 64` or another register"
             )
+    if mnemonic == "mov" and (narrow := _beside_control(mode, operands)):
+        return narrow
     there = [f for f in rows if (f.mode64 if mode == 64 else f.mode32)]
     shapes = list(dict.fromkeys(", ".join(form.operands) or "no operands" for form in there))
     takes = "; ".join(shapes[:8]) + ("; …" if len(shapes) > 8 else "")
@@ -330,6 +333,21 @@ def _no_combination(
         if len(sizes) > 1 and _agrees_when_equal(operands, there):
             return Mistake("operand sizes differ; make them the same, or use movzx or movsx to widen")
     return Mistake(f"no such operand combination in {mode}-bit mode; {mnemonic} takes {takes}")
+
+
+def _beside_control(mode: int, operands: tuple[Operand, ...]) -> Mistake | None:
+    """A control or debug register beside a general one of another width."""
+    registers = [operand.register for operand in operands if isinstance(operand, RegOperand)]
+    sorts = {"creg": "control", "dreg": "debug"}
+    special = next((r for r in registers if r.kind in sorts), None)
+    general = next((r for r in registers if r.kind == "gpr"), None)
+    width = 8 if mode == 64 else 4
+    if special is None or general is None or general.size == width:
+        return None
+    wanted = GENERAL[width][general.number]
+    return Mistake(
+        f"{sorts[special.kind]} registers are {width * 8} bits wide in {mode}-bit mode; write {wanted}"
+    )
 
 
 def _agrees_when_equal(operands: tuple[Operand, ...], rows: list[Form]) -> bool:

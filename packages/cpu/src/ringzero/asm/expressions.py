@@ -176,9 +176,7 @@ def _divide(left: int, right: int, signed: bool, rest: bool) -> int:
 
 
 def _shift(left: int, count: int, operator: str) -> int:
-    count &= _MASK
-    if count >= 64:
-        return -1 if operator == ">>>" and left < 0 else 0
+    count &= 63  # as nasm, whose shifts are the processor's: 1 << 64 is 1
     if operator in ("<<", "<<<"):
         return left << count
     return left >> count if operator == ">>>" else (left & _MASK) >> count

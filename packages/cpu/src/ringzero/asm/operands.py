@@ -189,14 +189,9 @@ class OperandParser:
         return found
 
     def _operand(self) -> Operand:
-        size, strict, distance = 0, False, ""
-        while (word := self._peek()) in SIZES or word in _DISTANCES or word in ("strict", "ptr"):
-            self.at += 1
-            if word == "ptr":
-                raise Mistake("ptr is not NASM syntax; write dword [address]")
-            size = SIZES.get(word, size)
-            strict = strict or word == "strict"
-            distance = word if word in _DISTANCES else distance
+        sized, distance, strict = self._keywords()
+        size = SIZES.get(sized, 0)
+        word = self._peek()
         if word == "[":
             return self._memory(size, distance == "far")
         if word in REGISTERS and self._ends(self.at + 1):
@@ -212,6 +207,21 @@ class OperandParser:
         if distance == "far":
             raise Mistake("far needs selector:offset or memory; write jmp 8:label or jmp far [pointer]")
         return ImmOperand(node, size, strict, distance)
+
+    def _keywords(self) -> tuple[str, str, bool]:
+        """The size keyword and the distance in front of an operand, each "" without one, and whether strict."""
+        sized, distance, strict = "", "", False
+        while (word := self._peek()) in SIZES or word in _DISTANCES or word in ("strict", "ptr"):
+            self.at += 1
+            if word == "ptr":
+                raise Mistake("ptr is not NASM syntax; write dword [address]")
+            if word in SIZES:
+                sized = _agreeing(sized, word)
+            elif word in _DISTANCES:
+                distance = _agreeing(distance, word)
+            else:
+                strict = True
+        return sized, distance, strict
 
     def _ends(self, at: int) -> bool:
         return at >= len(self.tokens) or self.tokens[at] == ","
@@ -258,6 +268,13 @@ class OperandParser:
         self.at += 1
         memory.disp = _split(node, 1, False, memory.terms)
         return memory
+
+
+def _agreeing(before: str, word: str) -> str:
+    """A keyword behind another of its sort; of two sizes nasm takes the first without a word."""
+    if before not in ("", word):
+        raise Mistake(f"{before} and {word} for one operand; write the one that is meant")
+    return word
 
 
 def _split(node: Node, sign: int, starred: bool, terms: list[tuple[str, Node, bool]]) -> Node:
