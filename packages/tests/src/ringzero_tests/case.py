@@ -16,8 +16,9 @@ A case runs from `Case.address` until it reaches an int3 that it did not bring a
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, lru_cache
 
 PAGE = 4096
 DATA = 0x1000_0000
@@ -127,7 +128,8 @@ def _edges(noise: bytes) -> bytes:
     return b"".join(_EDGES[byte % 16].to_bytes(8, "little") for byte in noise[:8])
 
 
-def initial_memory(case: Case) -> dict[int, bytearray]:
+@lru_cache(maxsize=1)
+def initial_memory(case: Case) -> Mapping[int, bytes]:
     """Return the regions' contents, by address, as the case finds them: background, patches, code."""
     regions = {start: bytearray(background(start)) for start, _, _, _ in REGIONS}
     if case.landing != _INT3:
@@ -140,7 +142,7 @@ def initial_memory(case: Case) -> dict[int, bytearray]:
                 f"case: {len(patch)} bytes at {address:#x} leave the region at {start:#x}; shorten them"
             )
         regions[start][offset : offset + len(patch)] = patch
-    return regions
+    return {start: bytes(contents) for start, contents in regions.items()}
 
 
 def region_of(address: int) -> int:

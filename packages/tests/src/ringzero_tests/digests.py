@@ -19,9 +19,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ringzero.isa import record as R
-from ringzero.isa.decode import decode
 from ringzero.isa.form import Form
 from ringzero_tests.case import Case, Outcome
+from ringzero_tests.generate import first_record
 from ringzero_tests.undefined import Undefined, undefined_for
 from ringzero_tests.vectors import RECORDED, cases_of_row, digest_of
 
@@ -43,16 +43,18 @@ class RowDigests:
 
 def undefined_in(form: Form, case: Case, judge: Outcome) -> Undefined:
     """Return what the case leaves undefined; nothing when its bytes do not decode (it faults)."""
-    decoded = decode(case.code, case.bits, limit=1)
-    if not decoded or decoded[0][R.FORM] != form.number:
+    record = first_record(case.code, case.bits)
+    if record is None or record[R.FORM] != form.number:
         return Undefined()
-    return undefined_for(form, decoded[0], case, judge)
+    return undefined_for(form, record, case, judge)
 
 
 def defined(form: Form, case: Case, outcome: Outcome) -> tuple[object, ...]:
     """Return an outcome without what the manual leaves undefined: equal for every processor that is right."""
     ignore = undefined_in(form, case, outcome)
-    registers = tuple(None if n in ignore.registers else value for n, value in enumerate(outcome.registers))
+    registers: tuple[int | None, ...] = outcome.registers
+    if ignore.registers:
+        registers = tuple(None if n in ignore.registers else value for n, value in enumerate(registers))
     fault = outcome.fault and (outcome.fault.vector, outcome.fault.error, outcome.fault.cr2)
     return (
         outcome.rip,

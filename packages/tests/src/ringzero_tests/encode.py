@@ -14,6 +14,8 @@ from ringzero_tests.draws import Draws
 
 M64 = (1 << 64) - 1
 OVERRIDES = {0: 0x26, 1: 0x2E, 2: 0x36, 3: 0x3E, 4: 0x64, 5: 0x65}
+_FIXED_SIZES = {"8": 1, "w": 2, "d": 4, "q": 8}
+_FIXED_IMMEDIATES = {"ib": 1, "cb": 1, "iw": 2, "id": 4, "iq": 8}
 _RELATIVE = {"cb", "cz"}
 
 
@@ -80,26 +82,24 @@ class Draft:
 def operand_size(form: Form, bits: int, prefix: bool, wide: int) -> int:
     """Return the operand size in bytes that prefix 66 and REX.W give a row."""
     small = 2 if (prefix and form.mandatory != 0x66) != (bits == 16) else 4
-    fixed = {"8": 1, "w": 2, "d": 4, "q": 8}.get(form.size)
-    if fixed:
+    size = form.size
+    if fixed := _FIXED_SIZES.get(size):
         return fixed
     if bits != 64:
-        return {"y": 4, "n": 4}.get(form.size, small)
-    return {
-        "v": 8 if wide else small,
-        "z": small,
-        "y": 8 if wide else 4,
-        "d64": 2 if small == 2 and not wide else 8,
-        "f64": 8,
-        "n": 8,
-    }[form.size]
+        return 4 if size in ("y", "n") else small
+    if size == "v":
+        return 8 if wide else small
+    if size == "d64":
+        return 2 if small == 2 and not wide else 8
+    return {"z": small, "y": 8 if wide else 4, "f64": 8, "n": 8}[size]
 
 
 def immediate_size(token: str, draft: Draft) -> int:
     """Return the bytes of an immediate token other than moffs and far."""
+    if fixed := _FIXED_IMMEDIATES.get(token):
+        return fixed
     size = draft.operand_size
-    variable = {"iz": min(size, 4), "iv": size, "cz": min(size, 4)}
-    return variable.get(token) or {"ib": 1, "cb": 1, "iw": 2, "id": 4, "iq": 8}[token]
+    return {"iz": min(size, 4), "iv": size, "cz": min(size, 4)}[token]
 
 
 def choose_sizes(draft: Draft) -> bool:

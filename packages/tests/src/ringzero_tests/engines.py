@@ -6,18 +6,45 @@ what a machine would run.
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterable, Sequence
+from functools import cache
+from itertools import pairwise
+from operator import itemgetter
 
 from ringzero.cpu.cpu import Cpu, Exit, ExitReason
 from ringzero.cpu.engine.engines import native_available
+from ringzero.cpu.state import SLOT, SLOTS
 from ringzero.machine.memory import Memory
-from ringzero_tests.case import HANG, REGISTERS, Case, Fault, Outcome
+from ringzero_tests.case import HANG, PAGE, REGISTERS, Case, Fault, Outcome
 from ringzero_tests.ring0 import SystemCase, SystemOutcome, read_system_outcome
 from ringzero_tests.segmented import SegmentedCase, SegmentedOutcome, read_segmented
-from ringzero_tests.system import MEMORY_SIZE, memory_for, read_outcome, state_for, system_image
+from ringzero_tests.system import (
+    FIRST_REGION,
+    IST_STACK_TOP,
+    MEMORY_SIZE,
+    memory_for,
+    read_outcome,
+    state_for,
+    system_image,
+)
 
 ENGINES = ("python", "native")
 STEP_LIMIT = 100_000
+
+
+# What outcomes are made of; the state begins with the general registers.
+_SEEN = (*REGISTERS, "rip", "rflags", "cr2")
+_SLOTS_SEEN = itemgetter(*(SLOT[name] for name in _SEEN))
+assert SLOTS[: len(REGISTERS)] == REGISTERS
+
+
+@cache
+def _system_pieces() -> tuple[tuple[int, bytes], ...]:
+    """The system's image by address, with the stack by itself: it alone is written anew for almost every case, and
+    what was translated of the handlers, and walked of the tables, stays."""
+    image, ends = system_image(), (0, IST_STACK_TOP - PAGE, IST_STACK_TOP, FIRST_REGION)
+    return tuple((start, image[start:end]) for start, end in pairwise(ends))
 
 
 class NoBus:
@@ -81,14 +108,12 @@ class EngineRunner:
 
     def load(self, case: Case, privilege: int = 3, registers: dict[str, int] | None = None) -> None:
         """Put a case, its tables and all registers in place; `registers` override what the case's system has."""
-        images: list[tuple[int, bytes | bytearray]] = [(0, system_image()), *memory_for(case).items()]
-        for address, contents in images:
+        for address, contents in (*_system_pieces(), *memory_for(case).items()):
             if self.memory.read(address, len(contents)) != contents:
                 self.memory.write(address, contents)
         state = self.cpu.state
         state.data[:] = self._start_of(case.bits, privilege)
-        for name, value in zip(REGISTERS, case.registers, strict=True):
-            state[name] = value
+        struct.pack_into(f"<{len(REGISTERS)}Q", state.data, 0, *case.registers)
         state["rip"], state["rflags"] = case.address, case.flags | 0x202
         for name, value in (registers or {}).items():
             state[name] = value
@@ -124,7 +149,8 @@ class EngineRunner:
             raise AssertionError(
                 f"{case.code.hex(' ')}: {self.engine} stopped: {exit_.reason.value} {exit_.detail}"
             )
-        return read_outcome(case, lambda name: state[name], self.memory.read)
+        seen = dict(zip(_SEEN, _SLOTS_SEEN(state.words), strict=True))
+        return read_outcome(case, seen.__getitem__, self.memory.read)
 
     def run(self, case: Case, privilege: int = 3) -> Outcome:
         """Run one case."""

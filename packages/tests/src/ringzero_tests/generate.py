@@ -6,6 +6,8 @@ The room's rule: a case is a function of (row's text, bits, seed) and nothing el
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from ringzero.isa import record as R
 from ringzero.isa.decode import decode
 from ringzero.isa.form import Form
@@ -62,13 +64,18 @@ def attempt(form: Form, bits: int, draws: Draws, shaper: Shaper | None) -> Case 
 
 def decodes_as(code: bytes, form: Form, bits: int) -> bool:
     """Tell whether the bytes are this row and no other; a wrong LOCK makes them invalid, which is wanted too."""
-    decoded = decode(code, bits, limit=1)
-    if not decoded:
+    first = first_record(code, bits)
+    if first is None:
         return False
-    first = decoded[0]
     if first[R.FORM] == R.INVALID_FORM:
         return (0xF0 in code[:6] or form.vex) and len(code) <= R.MAX_LENGTH
     return first[R.FORM] == form.number and first[R.LENGTH] == len(code)
+
+
+@lru_cache(maxsize=4096)
+def first_record(code: bytes, bits: int) -> R.RecordTuple | None:
+    """What the first instruction decodes to, None of no bytes. Who draws a case asks, and again who judges it."""
+    return next(iter(decode(code, bits, limit=1)), None)
 
 
 def _registers(draws: Draws, bits: int) -> list[int]:

@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from ringzero.isa.control import ATTR_BIG
+from ringzero.isa.names import RSP
 from ringzero_tests.case import (
     FS_BASE,
     GS_BASE,
@@ -69,6 +70,7 @@ SYSTEM_DESCRIPTORS = {8: (TSS, 103, 0x8B), 10: (TSS, 103, 0x89), 12: (GDT, 0x7F,
 GDT_LIMIT = 8 * 20 - 1
 
 
+@cache
 def physical_of(region: int) -> int:
     """Return where a region (by its linear start) lies in physical memory."""
     at = FIRST_REGION
@@ -174,7 +176,7 @@ def _segment(name: str, selector: int) -> dict[str, int]:
     }
 
 
-def memory_for(case: Case) -> dict[int, bytearray]:
+def memory_for(case: Case) -> dict[int, bytes]:
     """Return the contents of the regions by *physical* address, and so what a judge must put into memory."""
     return {physical_of(start): contents for start, contents in initial_memory(case).items()}
 
@@ -211,10 +213,10 @@ def read_outcome(case: Case, register: Callable[[str], int], read: Callable[[int
     """Make the outcome of a case whose judge has stopped at a HLT: in a handler, or where the case landed."""
     frame = read_frame(register, read)
     memory = _memory_runs(case, read)
+    registers = tuple(map(register, REGISTERS))
     if frame is None:
-        registers = tuple(register(name) for name in REGISTERS)
         return Outcome(registers, register("rflags") & VISIBLE, register("rip") - 1, memory)
-    registers = tuple(frame.rsp if name == "rsp" else register(name) for name in REGISTERS)
+    registers = (*registers[:RSP], frame.rsp, *registers[RSP + 1 :])
     if frame.vector == 3 and not 0 <= frame.rip - 1 - case.address < len(case.code):
         return Outcome(registers, frame.flags & VISIBLE, frame.rip - 1, memory)
     fault = Fault(frame.vector, frame.error, register("cr2") if frame.vector == 14 else 0)

@@ -22,10 +22,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from ringzero.isa.decode import decode
 from ringzero.isa.form import Form
 from ringzero_tests.case import Case, Fault, Outcome
-from ringzero_tests.generate import case_for
+from ringzero_tests.generate import case_for, first_record
 from ringzero_tests.judged import vendors_differ, vendors_differ_on
 
 RECORDED = Path(__file__).parent / "recorded"
@@ -51,11 +50,11 @@ def agreed(form: Form, case: Case | None) -> Case | None:
     """The case, or None where Intel and AMD part ways on it."""
     if case is None:
         return None
-    record = decode(case.code, case.bits, limit=1)
-    whole = bool(record) and record[0][0] == form.number
-    if whole and (vendors_differ(form, record[0], case.bits) or vendors_differ_on(case, form, record[0])):
-        return None
-    if not whole and form.mnemonic in ("ud0", "ud1"):
+    record = first_record(case.code, case.bits)
+    if record is not None and record[0] == form.number:
+        if vendors_differ(form, record, case.bits) or vendors_differ_on(case, form, record):
+            return None
+    elif form.mnemonic in ("ud0", "ud1"):
         return None  # AMD raises #UD before it fetches the ModRM byte
     return case
 
