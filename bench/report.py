@@ -17,11 +17,11 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+import decoded
 import goals
 import loops
 import native_decoders
 import peers
-import realcode
 import results
 from results import Result, readable
 
@@ -54,7 +54,7 @@ def machine(raw: Facts) -> Facts:
         "python": platform.python_version(),
         "compiler": _first_line("cc", "--version"),
         "qemu": _first_line(peers.QEMU, "--version"),
-        "decoded": realcode.release(),
+        "decoded": decoded.release(),
         "date": raw["datetime"][:10],
         **{package: _version(package) for package in PACKAGES},
     }

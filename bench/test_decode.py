@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
+import decoded
 import native_decoders
 import pytest
-import realcode
 from common import Measure, needs_native
 
-pytestmark = pytest.mark.skipif(
-    realcode.library() is None, reason="no C library's file is found on this host"
-)
+pytestmark = pytest.mark.skipif(decoded.library() is None, reason="no C library's file is found on this host")
 GROUP, UNIT = "decode: a C library", "instructions"
 PART = 100_000  # instructions for those who take a second over that
 
 
 def code(count: int | None = None) -> bytes:
-    return b"".join(realcode.instructions()[:count])
+    return b"".join(decoded.instructions()[:count])
 
 
 def count() -> int:
-    return len(realcode.instructions())
+    return len(decoded.instructions())
 
 
 @needs_native
