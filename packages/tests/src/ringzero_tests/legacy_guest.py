@@ -21,6 +21,7 @@ from pathlib import Path
 from random import Random
 
 from ringzero import Machine, assemble
+from ringzero_tests.stubs import stubs
 
 REPORTS, CODE, WINDOW = 0xB00000, 0x250000, 0x40005010
 REPORT = struct.Struct("<12I")  # vector, error, eip, cr2, directory and page entry before, and after
@@ -54,7 +55,8 @@ code{n}: {code}
         int 0x80
 """
 
-_GUEST = """
+_GUEST = (
+    """
 TOP equ 0x201000
 LOW_PD equ 0x202000
 WINDOW_PT equ 0x204000
@@ -245,20 +247,9 @@ finished:
         out dx, eax
         hlt
 
-align 16
-stubs:
-%assign vector 0
-%rep 0x81
-        align 16
-        %if vector = 8 || (vector >= 10 && vector <= 14) || vector = 17
-        %else
-        push 0
-        %endif
-        push vector
-        jmp common
-%assign vector vector+1
-%endrep
-
+"""
+    + stubs(0x81)
+    + """
 align 8
 gdt:    dq 0, 0x00cf9b000000ffff, 0x00cf93000000ffff, 0x00cffb000000ffff, 0x00cff3000000ffff
         dq 0x0000890000000067 | (TSS & 0xffffff) << 16
@@ -275,6 +266,7 @@ event:  dd 0, 0, 0, 0
 before: dd 0, 0, 0, 0
 after:  dd 0, 0, 0, 0
 """
+)
 
 
 def build(cases: Iterable[Case]) -> bytes:

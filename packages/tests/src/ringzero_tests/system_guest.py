@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from ringzero_tests.stubs import stubs
+
 #: One case: what the runner reads, then its three pieces of code.
 CASE = """
 align 16
@@ -22,7 +24,8 @@ code{n}:
 .end:
 """
 
-GUEST = """
+GUEST = (
+    """
 PML4 equ 0x201000
 PDPT equ 0x202000
 PD equ 0x203000
@@ -415,20 +418,9 @@ reset_pages:
         mov word [0xa05010], 0x80cd
         ret
 
-align 16
-stubs:
-%assign vector 0
-%rep 0x90
-        align 16
-        %if vector = 8 || (vector >= 10 && vector <= 14) || vector = 17
-        %else
-        push 0
-        %endif
-        push vector
-        jmp common
-%assign vector vector+1
-%endrep
-
+"""
+    + stubs(0x90)
+    + """
 align 16
 gdt:    dq 0
         dq 0x00cf9b000000ffff   ; 08 code, 32 bits
@@ -480,3 +472,4 @@ report: dq REPORTS+8
 go:     dq 0
 frame:  dq 0, 0, 0, 0, 0
 """
+)
