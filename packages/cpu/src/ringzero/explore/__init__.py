@@ -1,0 +1,14 @@
+"""The explorer: every placement of interrupts within a bound, or the shortest schedule that breaks a kernel.
+
+    schedule    what may be chosen: placements, lines, sources
+    experiment  what is asked: an image, a window of its run, what may interrupt it, how to judge
+    player      plays one schedule from the window's start to its end
+    compare     when two states are the same for our purposes
+    threads     the guest's threads, as its stage list says how to find them
+    oracles     what may be wrong with a run
+    search      iterative bounding: no preemption, one, two, ...
+    result      what a search has found, in values that every report is made from
+
+Rule of this room: a verdict is a function of the experiment and the bound, never of the host's clock, of how many workers
+ran, or in which order they finished. Who wants a limit in seconds hands in a callable that says when to stop.
+"""
