@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import ringzero
 from ringzero.errors import UsageError
 from ringzero.files import cache_directory, write_atomic
+from ringzero_kernel.bugs import bug as find_bug
 from ringzero_kernel.config import LAYOUTS, MAIN_SOURCE, SOURCES
 
 if TYPE_CHECKING:
@@ -22,17 +23,21 @@ if TYPE_CHECKING:
     from ringzero.asm.image import Image
 
 DIGEST_SIZE = hashlib.sha256().digest_size
-KEPT = 16  # images in the cache; the oldest go first
+KEPT = 64  # images in the cache; the oldest go first
 
 
-def build(layout: int = 0, defines: Mapping[str, str] | None = None, *, cache: bool = True) -> Image:
+def build(
+    layout: int = 0, defines: Mapping[str, str] | None = None, *, bug: str | None = None, cache: bool = True
+) -> Image:
     """The kernel as an image, from the cache where it is there.
 
-    `layout` moves code and data by padding (0 to 255, 0 is none); `defines` are handed to the assembler like `-D`.
-    Raises `ringzero.asm.AssemblyError` for a source that does not assemble.
+    `layout` moves code and data by padding (0 to 255, 0 is none); `defines` are handed to the assembler like `-D`;
+    `bug` puts one back by its id (see `ringzero_kernel.BUGS`). Raises UsageError for a layout or a bug that there is
+    not, `ringzero.asm.AssemblyError` for a source that does not assemble.
     """
     from ringzero.asm.image import Image
 
+    defines = with_bug(defines, bug)
     file = cache_directory() / f"kernel-{key(layout, defines)[:32]}.image" if cache else None
     elf = load(file) if file else None
     if elf is None:
@@ -42,7 +47,9 @@ def build(layout: int = 0, defines: Mapping[str, str] | None = None, *, cache: b
     return Image.from_bytes(elf)
 
 
-def assemble_kernel(layout: int = 0, defines: Mapping[str, str] | None = None) -> Assembly:
+def assemble_kernel(
+    layout: int = 0, defines: Mapping[str, str] | None = None, *, bug: str | None = None
+) -> Assembly:
     """Assemble the kernel's sources, without the cache; `.binary` is the ELF file, `.listing` the listing."""
     from ringzero.asm import assemble
 
@@ -51,10 +58,15 @@ def assemble_kernel(layout: int = 0, defines: Mapping[str, str] | None = None) -
     return assemble(
         MAIN_SOURCE,
         format="elf64",
-        defines={**(defines or {}), "LAYOUT": str(layout)},
+        defines={**with_bug(defines, bug), "LAYOUT": str(layout)},
         include=[SOURCES],
         name=f"{SOURCES.name}/{MAIN_SOURCE.name}",  # in line tables and messages: relative to this package
     )
+
+
+def with_bug(defines: Mapping[str, str] | None, bug: str | None) -> dict[str, str]:
+    """The defines, and the one that puts the bug back."""
+    return {**(defines or {}), **({} if bug is None else {find_bug(bug).define: "1"})}
 
 
 def key(layout: int, defines: Mapping[str, str] | None) -> str:

@@ -37,6 +37,7 @@ CONFIGURATIONS = {
             "kthread-stress", "100 parking threads, rapid stop, 50 rounds of create, stop, join", 10_000_000
         ),
         Configuration("workqueue", "the work queues alone", 3_000_000),
+        Configuration("scenarios", "small tests, each the start of an exploration", 3_000_000),
     )
 }
 DEFAULT = "boot-stages"

@@ -41,6 +41,8 @@ USAGE = [
     (["boot", "--cpu", ""], "see --cpu help"),
     (["boot", "--config", "nosuch"], "nosuch"),
     (["boot", "--engine", "steam"], "steam"),
+    (["boot", "--bug", "B99"], "no bug 'B99'; there are B"),
+    (["kernel", "build", "-o", "{dir}/kernel.elf", "--bug", "b8"], "no bug 'b8'; there are B"),
     (["boot", "--layout", "1000"], "1000"),
     (["boot", "--timer-period", "0"], "--timer-period"),
     (["boot", "--trace", "everything"], "everything"),

@@ -33,6 +33,15 @@ def feed(tracker, *lines):
             tracker.byte(byte, step, step * 10)
 
 
+def test_tables_beside_the_list():
+    stages = parse_stages(
+        LIST + 'tid_offset = 8\nstates = ["new"]\nclocks = [[232, 8]]\n[clocks]\njiffies = 8\n"cpu0+64" = 4'
+    )
+    assert stages.clocks == {"jiffies": 8, "cpu0+64": 4}
+    assert stages.threads["clocks"] == [[232, 8]]
+    assert parse_stages(LIST).clocks == {}
+
+
 def test_a_whole_run():
     stages = parse_stages(LIST)
     assert stages.threads == {"current": "current_thread"}
@@ -108,6 +117,15 @@ def test_a_flood_without_lines_is_bounded():
         ("stages = [3]", "stage 1: not a table"),
         ("thread = 3", "unknown table 'thread'"),
         ('threads = 3\n[[stages]]\nname = "a"', "threads is not a table"),
+        ("[threads]\ntid_offset = -1", "threads: tid_offset = -1 is neither a symbol nor an offset"),
+        ("[threads]\nswitch = []", r"threads: switch = \[\] is neither"),
+        ("[threads]\nstates = 3", "threads: states = 3 is not a list of names"),
+        ("[threads]\nclocks = [[8]]", "is not a list of"),
+        ("[threads]\nclocks = [[-8, 8]]", "is not a list of"),
+        ("[threads]\nclocks = [[8, 0]]", "is not a list of"),
+        ("clocks = 3", "clocks is not a table"),
+        ("[clocks]\njiffies = 0", "clocks: jiffies = 0 is no number of bytes"),
+        ("[clocks]\njiffies = true", "clocks: jiffies = True is no number of bytes"),
         ("[[stages", "s.toml: "),
     ],
 )

@@ -35,10 +35,15 @@ class Stage:
 
 @dataclass(frozen=True)
 class StageList:
-    """A whole list; `threads` are the file's `[threads]` as they are: symbols and offsets by which threads are told."""
+    """A whole list.
+
+    `threads` are the file's `[threads]`: symbols and offsets by which threads are told. `clocks` are its `[clocks]`,
+    the bytes at each symbol (or symbol+offset) that are counted and never decide.
+    """
 
     stages: tuple[Stage, ...]
     threads: dict[str, Any] = field(default_factory=dict)
+    clocks: dict[str, int] = field(default_factory=dict)
 
     @property
     def configs(self) -> tuple[str, ...]:
@@ -75,27 +80,62 @@ def _row(row: object, where: str) -> Stage:
     return Stage(name, title or name, _texts(row, "configs", where), _texts(row, "symbols", where))
 
 
+def _threads(table: object, source: str) -> dict[str, Any]:
+    """`[threads]`: numbers are sizes and offsets, texts are symbols; `states` are names, `clocks` [offset, size]."""
+    if not isinstance(table, dict):
+        raise StagesError(f"{source}: threads is not a table")
+    for key, value in table.items():
+        if key == "states":
+            _texts(table, key, f"{source}: threads")
+        elif key == "clocks":
+            if not isinstance(value, list) or not all(_is_place(item) for item in value):
+                raise StagesError(f"{source}: threads: clocks = {value!r} is not a list of [offset, size]")
+        elif not (isinstance(value, str) and value) and not (_is_size(value) and value >= 0):
+            raise StagesError(f"{source}: threads: {key} = {value!r} is neither a symbol nor an offset")
+    return table
+
+
+def _clocks(table: object, source: str) -> dict[str, int]:
+    """`[clocks]`: so many bytes at each symbol."""
+    if not isinstance(table, dict):
+        raise StagesError(f"{source}: clocks is not a table")
+    for symbol, size in table.items():
+        if not _is_size(size) or size < 1:
+            raise StagesError(f"{source}: clocks: {symbol} = {size!r} is no number of bytes")
+    return table
+
+
+def _is_size(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_place(item: object) -> bool:
+    """[offset, size], of at least one byte."""
+    return isinstance(item, list) and len(item) == 2 and all(map(_is_size, item)) and item[0] >= 0 < item[1]
+
+
 def parse_stages(text: str, source: str = "stages.toml") -> StageList:
     """A list from TOML text. Raises StagesError: one line with the source and the row."""
     try:
         content = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise StagesError(f"{source}: {error}") from None
-    unknown = sorted(set(content) - {"stages", "threads"})
+    unknown = sorted(set(content) - {"stages", "threads", "clocks"})
     if unknown:
-        raise StagesError(f"{source}: unknown table {unknown[0]!r}; [[stages]] and [threads] are known")
-    rows, threads = content.get("stages", []), content.get("threads", {})
+        raise StagesError(
+            f"{source}: unknown table {unknown[0]!r}; [[stages]], [threads] and [clocks] are known"
+        )
+    rows = content.get("stages", [])
+    threads, clocks = _threads(content.get("threads", {}), source), _clocks(content.get("clocks", {}), source)
     if not isinstance(rows, list) or not rows:
         raise StagesError(f"{source}: no [[stages]] in it; each has a name and a title")
-    if not isinstance(threads, dict):
-        raise StagesError(f"{source}: threads is not a table")
     stages = tuple(_row(row, f"{source}: stage {number}") for number, row in enumerate(rows, 1))
     seen: set[str] = set()
     for stage in stages:
         if stage.name in seen:
             raise StagesError(f"{source}: stage {stage.name!r} stands there twice")
         seen.add(stage.name)
-    return StageList(stages, threads)
+    return StageList(stages, threads, clocks)
 
 
 def read_stages(path: str | Path) -> StageList:

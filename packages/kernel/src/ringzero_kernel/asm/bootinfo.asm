@@ -33,19 +33,28 @@ endstruc
 CONFIG_STAGES   equ 0           ; config=boot-stages, the default
 CONFIG_STRESS   equ 1           ; config=kthread-stress
 CONFIG_WORK     equ 2           ; config=workqueue
+CONFIG_TRY      equ 3           ; config=scenarios
+CONFIGS         equ 4
+
+OPTION_SIZE     equ 32          ; a value of the command line, cut, with the 0 that ends it
 
 section .rodata
-config_key:     db "config=", 0
+        align 8, db 0
+config_names:   dq config_stages, config_stress, config_work, config_try
+config_stages:  db "boot-stages", 0
 config_stress:  db "kthread-stress", 0
 config_work:    db "workqueue", 0
-config_names:   dq name_stages, config_stress, config_work
-name_stages:    db "boot-stages", 0
+config_try:     db "scenarios", 0
+config_key:     db "config=", 0
+only_key:       db "only=", 0
 
 section .data
 physical_base:  dq KBASE        ; where physical 0 is seen: DIRECT_BASE once paging.asm has been there
 
 section .bss
-config:         resq 1
+config:         resq 1          ; an index of config_names
+config_text:    resb OPTION_SIZE
+scenario_only:  resb OPTION_SIZE ; only=NAME: the one scenario to run; empty for all
 memory_top:     resq 1          ; end of the RAM that is used, at most FRAME_LIMIT frames
 
 section .text
@@ -106,39 +115,66 @@ routine memory_find_top, "memory_find_top"
         mov [memory_top], rdx
         ret
 
-; config_parse - looks for config=NAME in the command line; what it does not know leaves boot-stages.
+; config_parse - notes config=NAME and only=NAME; a configuration that it does not know leaves boot-stages.
 ; in:       rdi = command line, ending in 0
-; out:      [config]
+; out:      [config], [scenario_only]
 ; clobbers: scratch
 ; interrupts: off
 routine config_parse, "config_parse"
         push rbp
         mov rbp, rsp
         push rbx
-        mov rbx, rdi
-.next:
-        cmp byte [rbx], 0
-        je .done
-        mov rdi, rbx
+        push rdi
+        lea rsi, [only_key]
+        lea rdx, [scenario_only]
+        call option_copy
+        pop rdi
         lea rsi, [config_key]
-        call string_starts
+        lea rdx, [config_text]
+        call option_copy
+        mov ebx, CONFIGS-1
+.next:
+        lea rax, [config_names]
+        lea rdi, [config_text]
+        mov rsi, [rax+rbx*8]
+        call string_equal
         je .found
-        inc rbx
-        jmp .next
+        dec ebx
+        jnz .next
 .found:
-        mov rbx, rdi
-        lea rsi, [config_stress]
-        mov ecx, CONFIG_STRESS
-        call string_starts
-        je .set
-        mov rdi, rbx
-        lea rsi, [config_work]
-        mov ecx, CONFIG_WORK
-        call string_starts
-        jne .done
-.set:
-        mov [config], rcx
-.done:
+        mov [config], rbx
         pop rbx
         pop rbp
+        ret
+
+; option_copy - copies the value of an option, up to the next blank.
+; in:       rdi = command line, rsi = key with its =, both ending in 0; rdx = field of OPTION_SIZE bytes, all zeroes
+; out:      the field; it stays empty when there is no such option
+; clobbers: scratch
+; interrupts: either
+routine option_copy, "option_copy"
+        mov rcx, rdi
+        mov r8, rsi
+.next:
+        cmp byte [rcx], 0
+        je .done
+        mov rdi, rcx
+        mov rsi, r8
+        call string_starts
+        je .found
+        inc rcx
+        jmp .next
+.found:
+        lea rcx, [rdx+OPTION_SIZE-1]
+.copy:
+        mov al, [rdi]
+        cmp al, ' '             ; a blank ends it, and so does the 0 at the end
+        jbe .done
+        cmp rdx, rcx
+        je .done
+        mov [rdx], al
+        inc rdi
+        inc rdx
+        jmp .copy
+.done:
         ret

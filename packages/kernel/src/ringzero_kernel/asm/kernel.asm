@@ -76,4 +76,7 @@
 %include "tests_user.asm"
 %include "tests_stress.asm"
 
+%include "scenarios.asm"        ; what is explored: every placement of interrupts
+%include "scenarios_work.asm"
+
 %include "end.asm"              ; the ends of the sections: nothing may follow

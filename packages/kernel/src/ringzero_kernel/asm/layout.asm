@@ -18,7 +18,8 @@
 ;            | free frames      |
 ;
 ; Built with `-D LAYOUT=n`, n pads go between the files' code and data: the same kernel at other addresses. What
-; depends on an address by mistake then shows.
+; depends on an address by mistake then shows. `-D QUANTUM=n` sets the quantum; `-D BUG_B8` and its like each put one
+; bug back, right beside the code that does without it (bugs.toml is the list).
 
 KBASE           equ 0xffffffff80000000  ; virtual address of physical 0, as the image is linked
 DIRECT_BASE     equ 0xffff800000000000  ; virtual address of physical 0, in the direct map
@@ -37,8 +38,11 @@ USER_DATA       equ 0x500000            ; one page of zeroes, writable
 
 HZ              equ 100                 ; timer interrupts a second
 HZ_FAST         equ 2000                ; the same, for the few tests that must really spin
-QUANTUM         equ 2                   ; ticks that a thread may run while others wait
 MAX_THREADS     equ 256
+
+%ifndef QUANTUM
+%define QUANTUM 2                       ; ticks that a thread may run while others wait
+%endif
 
 %ifndef LAYOUT
 %define LAYOUT 0

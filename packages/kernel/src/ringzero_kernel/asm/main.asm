@@ -25,9 +25,7 @@ routine kernel_main, "kernel_main"
         call heap_init
         call stacks_init
         call test_protection
-        call test_frames
-        call test_pages
-        call test_heap
+        call main_memory
         call pic_init
         call timer_init
         call syscall_init
@@ -43,9 +41,26 @@ routine kernel_main, "kernel_main"
 
 section .rodata
         align 8, db 0
-config_mains:   dq main_stages, main_stress, main_work
+config_mains:   dq main_stages, main_stress, main_work, main_scenarios
 
 section .text
+; main_memory - what is checked of memory; nothing for scenarios, whose way there is kept short.
+; in:       nothing
+; out:      nothing
+; clobbers: scratch
+; interrupts: off
+routine main_memory, "main_memory"
+        cmp qword [config], CONFIG_TRY
+        je .done
+        push rbp
+        mov rbp, rsp
+        call test_frames
+        call test_pages
+        call test_heap
+        pop rbp
+.done:
+        ret
+
 ; main_stages - config=boot-stages: everything.
 ; in:       nothing
 ; out:      nothing

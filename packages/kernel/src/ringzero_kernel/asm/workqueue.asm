@@ -189,6 +189,13 @@ routine worker_main, "worker_main"
         jnz .work
         bt dword [rbx+workqueue.flags], WQ_CLOSED
         jc .end
+%ifdef BUG_B8
+        ; the list was seen empty, and the worker does not sleep yet: work that is queued here wakes nobody
+        spin_unlock rbx+workqueue.more+waitq.lock
+        irq_restore
+        irq_save
+        spin_lock rbx+workqueue.more+waitq.lock
+%endif
         lea rdi, [rbx+workqueue.more]
         call waitq_block        ; the lock was held since the list was seen empty
         jmp .look
