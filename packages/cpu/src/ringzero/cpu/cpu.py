@@ -121,6 +121,11 @@ class Cpu(Processor):
     def halted(self) -> bool:
         return bool(self.words[HALTED])
 
+    @property
+    def interruptible(self) -> bool:
+        """IF is set, and no STI or MOV SS holds interrupts off for this boundary."""
+        return bool(self.words[RFLAGS] & F.IF) and self.words[SHADOW] != self.clock.steps
+
     def request_stop(self) -> None:
         """`run` returns STOP at the next instruction boundary."""
         self._stop = True

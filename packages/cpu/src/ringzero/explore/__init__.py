@@ -9,6 +9,6 @@
     search      iterative bounding: no preemption, one, two, ...
     result      what a search has found, in values that every report is made from
 
-Rule of this room: a verdict is a function of the experiment and the bound, never of the host's clock, of how many workers
-ran, or in which order they finished. Who wants a limit in seconds hands in a callable that says when to stop.
+Rule of this room: a verdict is a function of the experiment and the bound, never of the host's clock, of how many
+workers ran, or in which order they finished. Who wants a limit in seconds hands in a callable that says when to stop.
 """

@@ -143,7 +143,7 @@ class Counts:
 
 @dataclass(frozen=True)
 class Result:
-    """The answer to one experiment. `bound`: preemptions up to which the verdict speaks; `asked`: what was asked for."""
+    """The answer to one experiment. `bound`: preemptions up to which the verdict speaks, of the `asked` ones."""
 
     name: str
     verdict: Verdict

@@ -209,6 +209,10 @@ class Machine(Core):
             at_step, "serial", port, content.encode() if isinstance(content, str) else bytes(content)
         )
 
+    def hold_timer(self) -> None:
+        """From now on no tick comes from the timer itself: who explores raises IRQ 0 where he wants one."""
+        self.platform.pit.hold()
+
     def _outside(self, at_step: int | None, kind: str, number: int = 0, content: bytes = b"") -> None:
         step = self.step if at_step is None else at_step
         if step < self.step:
@@ -216,6 +220,15 @@ class Machine(Core):
                 f"at_step={step} has passed: the machine is at step {self.step}; restore a snapshot first"
             )
         self.external.add(step, kind, number, content)
+
+    @property
+    def interruptible(self) -> bool:
+        """Whether the processor would take a maskable interrupt before the next instruction: IF, and no shadow."""
+        return self.cpu.interruptible
+
+    def would_interrupt(self, irq: int) -> bool:
+        """Whether an edge on that line would reach the processor now: not masked, nothing before it in service."""
+        return self.platform.pic.would_interrupt(irq)
 
     # State
 

@@ -108,6 +108,7 @@ class Pit(Device):
     )
     timer_period: int | None = None
     timer_phase: int | None = None
+    held: bool = False  # channel 0 gives no edges: they come from outside
 
     def __post_init__(self) -> None:
         self.name = "pit"
@@ -160,7 +161,7 @@ class Pit(Device):
         """Schedule channel 0's next edge of OUT: after this cycle, or not before cycle `earliest`."""
         if channel is not self.channels[0]:
             return
-        if not channel.counting or channel.paused is not None or channel.period == 0:
+        if not channel.counting or channel.paused is not None or channel.period == 0 or self.held:
             self.cancel()
             return
         edge = self._next_edge(channel, self.host.clock.now + 1 if earliest is None else earliest)
@@ -179,6 +180,11 @@ class Pit(Device):
         while (when := channel.cycle_at(periods * channel.count, hz)) < earliest:
             periods += 1
         return when
+
+    def hold(self) -> None:
+        """Have no more edges on channel 0, whatever the guest programs; its counter reads as ever."""
+        self.held = True
+        self.cancel()
 
     def event(self, tag: int) -> None:
         """Channel 0's OUT rises: an edge on IRQ 0."""

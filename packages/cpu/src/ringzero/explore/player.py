@@ -1,0 +1,289 @@
+"""Plays schedules: from the window's start, interrupts where they were placed, to the window's end.
+
+Rule of this room: what is not placed follows one fixed policy, so that a schedule means one run:
+
+- the timer's own ticks are off; at HLT with nothing pending a tick comes at once and costs nothing;
+- idle, and a tick has led back to the same state: what the environment still owes (serial input) arrives, else it is a
+  deadlock;
+- no interrupt for `patience` steps: the guest is looked at for a spin. With interrupts off that is a livelock once a
+  state repeats; with interrupts on a fair tick comes, and the same state at a second fair tick is a livelock.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from ringzero.errors import RingzeroError, UsageError
+from ringzero.explore.compare import Comparer
+from ringzero.explore.experiment import MAX_BOOT, Experiment
+from ringzero.explore.oracles import Look, judge_end, judge_idle, judge_state
+from ringzero.explore.result import Failure, Kind, Trial
+from ringzero.explore.schedule import NMI, TIMER, Placement, Schedule
+from ringzero.explore.threads import ThreadTable
+from ringzero.machine.machine import Machine
+from ringzero.machine.stop import Stop, StopReason
+
+PATIENCE = 50_000
+SPIN = 4096  # steps within which a spin must come back to where it was
+EASY_IDLES = 4  # consecutive idle ticks that nobody thinks about
+MAX_TICKS = 10_000
+MAX_STEPS = 5_000_000
+
+
+@dataclass
+class Progress:
+    """What a run has behind it, beside the machine's state. Copied with it."""
+
+    ticks: int = 0
+    quiet: int = 0  # idle ticks since the last instruction that was not the timer's affair
+    since: int = 0  # the step of the window at which the last interrupt was raised
+    given: dict[int, int] = field(default_factory=dict)  # line: how much of its content has arrived
+    idle_states: frozenset[bytes] = frozenset()
+    fair_states: frozenset[bytes] = frozenset()
+    failure: Failure | None = None
+    ended: bool = False
+
+
+class Player:
+    """One machine, at one experiment's window. Raises UsageError for a window that is never entered."""
+
+    def __init__(self, experiment: Experiment) -> None:
+        self.experiment = experiment
+        self.machine = Machine(experiment.image, **experiment.machine)
+        self._enter()
+        self.machine.hold_timer()
+        self.origin = self.machine.step
+        self.threads = ThreadTable(self.machine, experiment.threads)
+        self.look = Look(self.machine, self.threads, self)
+        self.invariants = [load(name) for name in experiment.invariants]
+        self.success = load(experiment.success) if experiment.success else None
+        self._at_end = False
+        if experiment.until is not None:
+            self.machine.add_probe(experiment.until, self._reached)
+        self._sent = len(self.machine.serial)
+        self.start = self.machine.snapshot()
+        self.comparer = Comparer(self.machine, experiment, self.threads, self.start.tree)
+        self.progress = Progress()
+        self.patience = experiment.patience or PATIENCE
+        self.max_steps = experiment.max_steps or MAX_STEPS
+
+    def _enter(self) -> None:
+        """Run to the window's start."""
+        asked = self.experiment
+        if asked.start is None and asked.start_serial is None:
+            return
+        stop = self.machine.run(until_symbol=asked.start, until_serial=asked.start_serial, max_steps=MAX_BOOT)
+        if stop.reason not in (StopReason.SYMBOL, StopReason.SERIAL):
+            wanted = asked.start or repr(asked.start_serial)
+            raise UsageError(f"the window is never entered: {wanted} was not reached; {stop.message}")
+
+    def _reached(self, _: Any) -> bool:
+        self._at_end = True
+        return True
+
+    # Playing
+
+    @property
+    def at(self) -> int:
+        """Steps since the window's start."""
+        return self.machine.step - self.origin
+
+    @property
+    def serial(self) -> bytes:
+        """What the guest has sent since the window's start."""
+        return self.machine.serial[self._sent :]
+
+    def play(self, schedule: Schedule) -> Trial:
+        """Play a schedule from the window's start to the end of the run."""
+        self.rewind()
+        for placement in schedule:
+            if not self.advance(placement.at):
+                break
+            self.place(placement)
+        self.finish()
+        return self.trial(schedule)
+
+    def rewind(self) -> None:
+        """Go back to the window's start."""
+        self.machine.restore(self.start)
+        self.progress = Progress()
+
+    def trial(self, schedule: Schedule) -> Trial:
+        """What the run has come to."""
+        progress = self.progress
+        return Trial(schedule, progress.failure, self.at, progress.ticks, self.serial)
+
+    def finish(self) -> None:
+        """Run to the end of the window."""
+        self.advance(None)
+
+    def advance(self, until: int | None) -> bool:
+        """Run to a step of the window, or to its end: whether the run still goes on."""
+        progress = self.progress
+        while not progress.ended and (until is None or self.at < until):
+            limit = min(progress.since + self.patience, self.max_steps)
+            goal = limit if until is None else min(until, limit)
+            stop = self.machine.run(until_step=self.origin + max(goal, self.at + 1))
+            self._went(stop)
+        return not progress.ended
+
+    def _went(self, stop: Stop) -> None:
+        """What a piece of the run has come to."""
+        reason = stop.reason
+        if reason is StopReason.STEP:
+            if self.at >= self.max_steps:
+                self.fail(Kind.LIMIT, f"no end within {self.max_steps:,} steps")
+            elif self.at >= self.progress.since + self.patience:
+                self._spin()
+        elif reason is StopReason.HALTED:
+            self._idle()
+        elif reason is StopReason.CALLBACK and self._at_end:
+            self._at_end = False
+            self._end(judge_state(self.look) or self._unsuccessful())
+        else:
+            self._end(judge_end(self.look, stop))
+
+    def _end(self, failure: Failure | None) -> None:
+        self.progress.ended, self.progress.failure = True, failure
+
+    def fail(self, kind: Kind, message: str, details: tuple[str, ...] = ()) -> None:
+        """End the run: this is what is wrong with it."""
+        self._end(Failure(kind, message, self.at, details))
+
+    def _unsuccessful(self) -> Failure | None:
+        found = self.success(self.look) if self.success else None
+        return Failure(Kind.MARKER, str(found), self.at) if found else None
+
+    # Interrupts
+
+    def place(self, placement: Placement) -> None:
+        """Raise what was placed at this boundary."""
+        for edge in range(placement.burst):
+            if edge and not self._served(placement.line):
+                return
+            self.raise_line(placement.line)
+
+    def raise_line(self, line: int) -> None:
+        """An edge on a line: with the next byte of its content, where it has some."""
+        progress, machine = self.progress, self.machine
+        progress.since, progress.quiet = self.at, 0
+        progress.idle_states = frozenset()
+        source = next((source for source in self.experiment.sources if source.line == line), None)
+        given = progress.given.get(line, 0)
+        if line == NMI:
+            machine.nmi()
+        elif source is not None and source.content:
+            progress.given = {**progress.given, line: given + 1}
+            if given < len(source.content):
+                machine.send_serial(source.content[given : given + 1])
+        else:
+            machine.raise_irq(line)
+
+    def _served(self, line: int) -> bool:
+        """Run on until a burst's next edge would be delivered: whether that comes."""
+        while not self.progress.ended:
+            self.advance(self.at + 1)
+            if self.interruptible and self.machine.would_interrupt(line):
+                return True
+        return False
+
+    @property
+    def interruptible(self) -> bool:
+        """Whether the architecture takes an interrupt before the next instruction."""
+        return self.machine.interruptible
+
+    # Nothing happens any more
+
+    def _idle(self) -> None:
+        """HLT and nothing can wake the processor: a free tick, what the environment owes, or a deadlock."""
+        progress = self.progress
+        if not self.machine.interruptible:
+            self.fail(Kind.PANIC, "halted with interrupts off")
+            return
+        failure = judge_idle(self.look) or judge_state(self.look)
+        if failure is not None:
+            self._end(failure)
+            return
+        progress.quiet += 1
+        if progress.quiet > EASY_IDLES:
+            key = self.comparer.key(sorted(progress.given.items()))
+            if key in progress.idle_states:
+                self._stuck()
+                return
+            progress.idle_states |= {key}
+        if progress.quiet > MAX_TICKS:
+            self.fail(Kind.LIMIT, f"idle for {MAX_TICKS:,} ticks")
+            return
+        self._tick()
+
+    def _tick(self) -> None:
+        """A tick that costs nothing."""
+        self.progress.ticks += 1
+        self.progress.since = self.at
+        self.machine.raise_irq(TIMER)
+
+    def _stuck(self) -> None:
+        """A tick has led back to the same state."""
+        for source in self.experiment.sources:
+            if self.progress.given.get(source.line, 0) < len(source.content):
+                self.raise_line(source.line)
+                return
+        self.fail(Kind.DEADLOCK, "idle, and a tick changes nothing", self.look.blocked())
+
+    def _spin(self) -> None:
+        """Too long without an interrupt: a fair tick, or the proof that the guest spins."""
+        comparer, progress = self.comparer, self.progress
+        first = comparer.key()
+        registers = self.machine.cpu.hashed_state()
+        for _ in range(SPIN):
+            if self.machine.interruptible and self.machine.would_interrupt(TIMER):
+                self._fair_tick()
+                return
+            if not self._one_step():
+                return
+            if self.machine.cpu.hashed_state() == registers and comparer.key() == first:
+                self.fail(Kind.LIVELOCK, "spins with interrupts off", self.look.blocked())
+                return
+        progress.since = self.at
+
+    def _one_step(self) -> bool:
+        stop = self.machine.run(steps=1)
+        if stop.reason is StopReason.STEP:
+            return True
+        self._went(stop)
+        return False
+
+    def _fair_tick(self) -> None:
+        progress = self.progress
+        key = self.comparer.key(sorted(progress.given.items()))
+        if key in progress.fair_states:
+            self.fail(
+                Kind.LIVELOCK, "under a fair timer the same state comes again and again", self.look.blocked()
+            )
+            return
+        progress.fair_states |= {key}
+        self._tick()
+
+
+def load(name: str) -> Callable[[Look], object]:
+    """A function by "module:function". Raises UsageError."""
+    module, colon, attribute = name.partition(":")
+    try:
+        found = getattr(importlib.import_module(module), attribute) if colon else None
+    except (ImportError, AttributeError) as error:
+        raise UsageError(f"{name}: cannot be imported: {error}") from None
+    if not callable(found):
+        raise UsageError(f"{name!r} is no function; write module:function")
+
+    def call(look: Look) -> object:
+        try:
+            return found(look)
+        except RingzeroError:
+            raise
+        except Exception as error:
+            raise UsageError(f"{name} failed at step {look.at}: {type(error).__name__}: {error}") from error
+
+    return call
