@@ -45,6 +45,7 @@
 %include "switch.asm"           ; threads
 %include "sched.asm"
 %include "wait.asm"
+%include "wait_on.asm"          ; sleeping on a word of memory
 %include "thread.asm"
 %include "kthread.asm"
 
@@ -66,6 +67,7 @@
 %include "tests_preempt.asm"
 %include "tests_quantum.asm"
 %include "tests_wait.asm"
+%include "tests_wait_on.asm"
 %include "tests_kthread.asm"
 %include "tests_park.asm"
 %include "tests_work.asm"

@@ -28,6 +28,7 @@ routine kernel_main, "kernel_main"
         call main_memory
         call pic_init
         call timer_init
+        call wait_on_init
         call syscall_init
         call threads_init
         must nz, "there is memory for the idle thread"
@@ -74,6 +75,7 @@ routine main_stages, "main_stages"
         call test_log_threads
         call test_sched
         call test_wait
+        call test_wait_on
         call test_kthread_life
         call test_kthread_promises
         call test_workqueue

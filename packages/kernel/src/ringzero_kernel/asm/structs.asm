@@ -78,6 +78,7 @@ struc thread
 .caught_vector  resq 1
 .caught_error   resq 1
 .caught_address resq 1
+.wait_word      resq 1          ; the word it waits on (see wait_on.asm), or 0; under the bucket's lock
 endstruc
 
 ; What an interrupt leaves on the stack: pushed by isr.asm (up to vector and error) and by the processor (the rest).
