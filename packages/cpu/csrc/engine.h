@@ -46,6 +46,9 @@ void rz_protect(rz_engine *e);
  * fault slots filled. `physical` may lie outside of RAM. */
 int rz_translate(rz_engine *e, uint64_t linear, int access, uint64_t *physical);
 
+/* Where a linear address leads, for people who look: no fault, no bit changed, no permission asked. 0 when nowhere. */
+int rz_peek(const rz_engine *e, uint64_t linear, uint64_t *physical);
+
 /* A number of a template: a factor for each of symbols.ATOMS, cut to `bits`. */
 typedef struct {
     int8_t imm, disp, next, rip, length;

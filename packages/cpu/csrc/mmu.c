@@ -138,7 +138,8 @@ static uint64_t page_of(uint64_t leaf, int shift)
     return leaf & RZ_ADDRESS & ~((1ULL << shift) - 1);
 }
 
-static int read_tables(rz_engine *e, uint64_t linear, int access, walked *w, uint64_t *physical)
+/* Read the entries down to the leaf: -1, or what a page fault's error code has for the failure (0, or P and RSVD). */
+static int descend(const rz_engine *e, uint64_t linear, walked *w, uint64_t *physical)
 {
     uint64_t table = e->state[RZ_SLOT_cr3];
     int size = entry_size(e), bits = size == 8 ? 9 : 10, shift = 39;
@@ -149,7 +150,7 @@ static int read_tables(rz_engine *e, uint64_t linear, int access, walked *w, uin
         table = e->state[RZ_SLOT_pdpte0 + (linear >> 30 & 3)];
         shift = 21;
         if (!(table & RZ_PTE_P))
-            return page_fault(e, linear, access, 0);
+            return 0;
     }
     w->all = ~0ULL;
     w->size = size;
@@ -158,9 +159,9 @@ static int read_tables(rz_engine *e, uint64_t linear, int access, walked *w, uin
         uint64_t entry = read_entry(e, address, size);
         int large = entry & RZ_PTE_PS && shift != 12 && shift != 39 && (size == 8 || e->state[RZ_SLOT_cr4] & RZ_CR4_PSE);
         if (!(entry & RZ_PTE_P))
-            return page_fault(e, linear, access, 0);
+            return 0;
         if (entry & reserved_bits(e, size, shift, large))
-            return page_fault(e, linear, access, 9);
+            return 9;
         w->address[w->levels] = address;
         w->entry[w->levels++] = entry;
         w->all &= entry;
@@ -168,7 +169,7 @@ static int read_tables(rz_engine *e, uint64_t linear, int access, walked *w, uin
         table = entry;
         if (large || shift == 12) {
             *physical = page_of(entry, shift) | (linear & ((1ULL << shift) - 1));
-            return 0;
+            return -1;
         }
     }
 }
@@ -251,9 +252,9 @@ int rz_walk(rz_engine *e, uint64_t linear, int access, uint64_t *physical)
     }
     if (noncanonical(linear))
         return fault(e, access & RZ_STACK_ACCESS ? 12 : 13, 0, 0);
-    reason = read_tables(e, linear, access, &w, physical);
-    if (reason)
-        return reason;
+    reason = descend(e, linear, &w, physical);
+    if (reason >= 0)
+        return page_fault(e, linear, access, (uint64_t)reason);
     may = permissions(e, &w, access, &cacheable);
     need = access & RZ_HOW_FETCH ? MAY_FETCH : access & RZ_HOW_WRITE ? MAY_WRITE : MAY_READ;
     if (!(may & need))
@@ -267,6 +268,13 @@ int rz_walk(rz_engine *e, uint64_t linear, int access, uint64_t *physical)
         may &= MAY_FETCH;
     fill(e, linear, *physical, access, may);
     return 0;
+}
+
+int rz_peek(const rz_engine *e, uint64_t linear, uint64_t *physical)
+{
+    walked w = {0};
+    *physical = linear = truncated(e, linear, RZ_SYSTEM_ACCESS);
+    return !paging(e) || (!noncanonical(linear) && descend(e, linear, &w, physical) < 0);
 }
 
 int rz_translate(rz_engine *e, uint64_t linear, int access, uint64_t *physical)

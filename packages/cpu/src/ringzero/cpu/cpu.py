@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from ringzero.cpu import mode as M
 from ringzero.cpu.address import breakpoints
-from ringzero.cpu.address.mmu import Walker, is_canonical
+from ringzero.cpu.address.mmu import is_canonical
 from ringzero.cpu.engine.engines import Engine, make_engine
 from ringzero.cpu.exits import FETCH, USER, Leave
 from ringzero.cpu.faults import (
@@ -101,7 +101,6 @@ class Cpu(Processor):
         self.interrupts = interrupts
         self.systems = Systems(HANDLERS)
         self._lowerer = Lowerer(memory, self.systems, self._stops, decode, self.model.features)
-        self._walker = Walker(memory)
         self._interpreter: PythonEngine | None = None
         self._delivery = self._microprogram(privilege.deliver)
         self.on_delivery: list[Callable[[int, int | None, int], None]] = []
@@ -137,7 +136,7 @@ class Cpu(Processor):
         """Physical address of a linear one, or None; nothing changes."""
         if not is_canonical(linear):
             return None
-        return self._walker.peek(self.words, linear)
+        return self._engine.peek(linear)
 
     def _host_wrote(self, page: int) -> None:
         self._engine.invalidate(page << 12, 4096)

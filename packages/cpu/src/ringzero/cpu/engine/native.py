@@ -210,6 +210,10 @@ class NativeEngine:
             raise GuestFault(vector, error, address)
         return int(self._physical[0])
 
+    def peek(self, linear: int) -> int | None:
+        """Physical address of a linear one, or None; nothing changes."""
+        return int(self._physical[0]) if lib.rz_peek(self._engine, linear, self._physical) else None
+
     # --- the engine itself -------------------------------------------------------------------------------------------
 
     def count(self, what: str) -> int:

@@ -80,6 +80,10 @@ class GuestMemory(Blocks):
         finally:
             self.between_runs = False
 
+    def peek(self, linear: int) -> int | None:
+        """Physical address of a linear one, or None; nothing changes."""
+        return self.walker.peek(self.state.words, linear)
+
     def _mark_over_code(self, address: int, size: int, access: int) -> None:
         """A walk is about to set bits among translated bytes: those blocks go first, as before a store."""
         if self.on_code_write:
