@@ -4,9 +4,10 @@
 ;
 ;   interrupt --> stub n: error code, vector --> isr_common: swapgs?, 15 pushes --> vectors[n](rdi = frame)
 ;                                                                                       |
-;   iretq <-- 15 pops, swapgs? <-- switch to another thread, if the quantum is over <---+
+;   iretq <-- 15 pops, swapgs? <-- switch to another thread, if that is due <-- deferred work, interrupts on
 ;
-; Every gate is an interrupt gate: IF is off in the whole kernel side, so frames of interrupts never pile up. The
+; Every gate is an interrupt gate: IF is off from the stub to the handler's end. Only deferred work (softirq.asm) is
+; interrupted in its turn, and what comes in there starts no more of it, so frames do not pile up higher than that. The
 ; vectors with a stack of their own (double fault, NMI, machine check) can strike where gs is still the user's;
 ; they take isr_paranoid, which looks at the base itself, and they never switch threads.
 
@@ -88,6 +89,8 @@ routine isr_common, "isr_common"
         mov rax, [rsp+frame.vector]
         lea rcx, [vectors]
         call [rcx+rax*8]
+        mov rdi, rsp
+        call softirq_exit
         mov rdi, rsp
         call preempt_if_due
 

@@ -39,6 +39,7 @@
 %include "stacks.asm"
 
 %include "pic.asm"              ; interrupts and time
+%include "softirq.asm"          ; what handlers leave for later
 %include "timer.asm"
 %include "rtc.asm"
 
@@ -66,6 +67,7 @@
 %include "tests_sched.asm"
 %include "tests_preempt.asm"
 %include "tests_quantum.asm"
+%include "tests_softirq.asm"
 %include "tests_wait.asm"
 %include "tests_wait_on.asm"
 %include "tests_kthread.asm"

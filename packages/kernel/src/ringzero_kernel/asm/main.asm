@@ -74,6 +74,7 @@ routine main_stages, "main_stages"
         call test_log_handler
         call test_log_threads
         call test_sched
+        call test_softirq
         call test_wait
         call test_wait_on
         call test_kthread_life

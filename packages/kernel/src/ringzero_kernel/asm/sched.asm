@@ -67,6 +67,8 @@ routine ready_pop, "ready_pop"
 ; clobbers: scratch
 ; interrupts: off, before and after
 routine schedule, "schedule"
+        cmp dword [gs:processor.softirq_depth], 0
+        jne .deferred
         mov dword [gs:processor.need_resched], 0
         mov rdi, [gs:processor.current]
         cmp dword [rdi+thread.state], STATE_RUNNING
@@ -85,6 +87,8 @@ routine schedule, "schedule"
         cmp rax, rdi
         jne switch_to           ; returns to our caller, once rdi runs again
         ret
+.deferred:
+        bug "deferred work must not sleep"
 
 ; yield - lets the others run first.
 ; in:       nothing
@@ -142,6 +146,8 @@ routine quantum_tick, "quantum_tick"
 routine preempt_if_due, "preempt_if_due"
         test dword [rdi+frame.rflags], RFLAGS_IF
         jz .no                  ; an exception in a part that must not be interrupted
+        cmp dword [gs:processor.softirq_depth], 0
+        jne .no                 ; deferred work was interrupted, or a thread that keeps it out
         cmp dword [gs:processor.need_resched], 0
         jne schedule
         mov rax, [gs:processor.current]

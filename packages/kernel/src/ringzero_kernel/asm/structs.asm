@@ -16,6 +16,8 @@ struc processor
 .need_resched   resd 1          ; set by anybody on this CPU, cleared by schedule
 .number         resd 1
 .tss            resb 104        ; task state segment: RSP0 and the interrupt stacks
+.softirq_pending resd 1         ; deferred work that was raised, a bit each
+.softirq_depth  resd 1          ; not 0: it must not run now, and threads must not be switched (see softirq.asm)
 endstruc
 
 ; A wait queue: threads that sleep until somebody wakes them, oldest first. It names them by TID.
