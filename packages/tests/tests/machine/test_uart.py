@@ -166,6 +166,30 @@ def test_loop_back(serial):
     assert serial.inb(MSR) == 0
 
 
+def test_what_went_round_interrupts_when_the_loop_is_opened(serial):
+    serial.outb(FCR, 1)
+    serial.outb(IER, RX)
+    serial.outb(MCR, 0x1B)
+    serial.outb(RBR, 0x55)
+    assert serial.inb(IIR) == 0xC4
+    assert not has_interrupt(serial)
+    serial.outb(MCR, 0x0B)
+    assert has_interrupt(serial)
+    assert serial.inb(RBR) == 0x55
+    assert not has_interrupt(serial)
+
+
+def test_a_loop_overruns_a_full_fifo(serial):
+    serial.outb(FCR, 1)
+    serial.outb(MCR, 0x1B)
+    for byte in range(17):
+        assert serial.inb(LSR) == (0x61 if byte else 0x60)
+        serial.outb(RBR, byte)
+    assert serial.inb(LSR) == 0x63
+    assert [serial.inb(RBR) for _ in range(16)] == list(range(16))
+    assert serial.inb(LSR) == 0x60
+
+
 def test_fifo_control(serial):
     serial.outb(FCR, 1)
     send_in(serial, b"x")

@@ -47,6 +47,7 @@
 %include "sched.asm"
 %include "wait.asm"
 %include "wait_on.asm"          ; sleeping on a word of memory
+%include "serial_input.asm"     ; interrupt, deferred work, a read that blocks
 %include "thread.asm"
 %include "kthread.asm"
 
@@ -70,6 +71,7 @@
 %include "tests_softirq.asm"
 %include "tests_wait.asm"
 %include "tests_wait_on.asm"
+%include "tests_serial.asm"
 %include "tests_kthread.asm"
 %include "tests_park.asm"
 %include "tests_work.asm"

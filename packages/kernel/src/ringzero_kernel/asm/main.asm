@@ -33,6 +33,7 @@ routine kernel_main, "kernel_main"
         call threads_init
         must nz, "there is memory for the idle thread"
         call test_interrupts
+        call serial_input_init
         mov rax, [config]
         lea rcx, [config_mains]
         call [rcx+rax*8]
@@ -77,6 +78,7 @@ routine main_stages, "main_stages"
         call test_softirq
         call test_wait
         call test_wait_on
+        call test_serial
         call test_kthread_life
         call test_kthread_promises
         call test_workqueue
