@@ -5,11 +5,13 @@ from __future__ import annotations
 import pytest
 
 from ringzero.errors import UsageError
+from ringzero.explore.brute import brute_force
 from ringzero.explore.experiment import Experiment
+from ringzero.explore.path import record_path
 from ringzero.explore.player import Player
 from ringzero.explore.result import Kind, Verdict
 from ringzero.explore.schedule import Placement
-from ringzero.explore.search import boundaries, brute_force
+from ringzero.explore.search import search
 from ringzero.machine.stages import read_stages
 from ringzero_kernel import STAGES, build
 
@@ -30,15 +32,19 @@ def stage_experiment(before: str, **more: object) -> Experiment:
 
 @pytest.mark.parametrize("before", ["wq-initialised", "wq-worker-started"])
 def test_a_stage_of_the_kernel_holds_with_one_preemption_anywhere(before: str) -> None:
-    player = Player(stage_experiment(before))
-    result = brute_force(player, 1)
+    experiment = stage_experiment(before)
+    player = Player(experiment)
+    trials = list(brute_force(player, 1))
+    assert not any(trial.failure for trial in trials)
+    assert len(trials) == len(record_path(player, ()).places) + 1 > 50
+    result = search(experiment, 1)
     assert result.verdict is Verdict.HOLDS
-    assert result.counts.run == len(boundaries(player, ())) + 1 > 50
+    assert result.counts.covered == len(trials)
 
 
 def test_a_schedule_is_one_run() -> None:
     player = Player(stage_experiment("wq-worker-started"))
-    places = boundaries(player, ())
+    places = record_path(player, ()).places
     schedule = (places[3], Placement(places[3].at + 200))
     first = player.play(schedule)
     first_hash = player.machine.state_hash()

@@ -51,6 +51,11 @@ class Experiment:
         return hashlib.sha256(self.image).hexdigest()
 
     @property
+    def digest(self) -> str:
+        """Of all of it."""
+        return hashlib.sha256(repr(self).encode() + self.image).hexdigest()
+
+    @property
     def configuration_digest(self) -> str:
         """Of everything else that the runs are a function of; not of how they are judged."""
         asked = (

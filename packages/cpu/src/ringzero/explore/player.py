@@ -91,6 +91,10 @@ class Player:
         """Steps since the window's start."""
         return self.machine.step - self.origin
 
+    def state_key(self) -> bytes:
+        """The compared state, with what the environment still owes."""
+        return self.comparer.key(sorted(self.progress.given.items()))
+
     @property
     def serial(self) -> bytes:
         """What the guest has sent since the window's start."""
@@ -99,12 +103,17 @@ class Player:
     def play(self, schedule: Schedule) -> Trial:
         """Play a schedule from the window's start to the end of the run."""
         self.rewind()
-        for placement in schedule:
-            if not self.advance(placement.at):
-                break
-            self.place(placement)
+        self.follow(schedule)
         self.finish()
         return self.trial(schedule)
+
+    def follow(self, schedule: Schedule) -> bool:
+        """Run to a schedule's last placement and place it: whether the run has come so far."""
+        for placement in schedule:
+            if not self.advance(placement.at):
+                return False
+            self.place(placement)
+        return True
 
     def rewind(self) -> None:
         """Go back to the window's start."""
@@ -209,7 +218,7 @@ class Player:
             return
         progress.quiet += 1
         if progress.quiet > EASY_IDLES:
-            key = self.comparer.key(sorted(progress.given.items()))
+            key = self.state_key()
             if key in progress.idle_states:
                 self._stuck()
                 return
@@ -258,7 +267,7 @@ class Player:
 
     def _fair_tick(self) -> None:
         progress = self.progress
-        key = self.comparer.key(sorted(progress.given.items()))
+        key = self.state_key()
         if key in progress.fair_states:
             self.fail(
                 Kind.LIVELOCK, "under a fair timer the same state comes again and again", self.look.blocked()

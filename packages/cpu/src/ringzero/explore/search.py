@@ -1,83 +1,193 @@
 """Iterative bounding: every schedule with no preemption, then with one, then with two.
 
-Breadth first, in the order of the placements: so the first counterexample has the fewest preemptions, and among those
-the earliest places.
+Breadth first: so the first counterexample has the fewest preemptions. A level is cut into tasks, each a node and a part
+of its boundaries; what comes of a task depends on the levels before it and on nothing else, and tasks count in their
+order. So the result is the same whoever does them, and whoever is done first.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, Future
+from dataclasses import dataclass, field, replace
+from itertools import islice
 
+from ringzero.explore.expand import Expanded, Expander, Known, Node, OnEnd, Rules, Task
+from ringzero.explore.experiment import Experiment
 from ringzero.explore.player import Player
 from ringzero.explore.result import Counterexample, Counts, Result, Trial, Verdict
-from ringzero.explore.schedule import NMI, Placement, Schedule
+
+AHEAD = 3  # tasks handed to each worker before their results are looked at
+PART = 128  # boundaries of the first run in one task
 
 
-def boundaries(player: Player, schedule: Schedule) -> list[Placement]:
-    """Every placement that can follow a schedule: the boundaries of its run from its last placement on."""
-    player.rewind()
-    for placement in schedule:
-        if not player.advance(placement.at):
-            return []
-        player.place(placement)
-    if schedule:
-        player.advance(player.at + 1)
-    found: list[Placement] = []
-    while not player.progress.ended:
-        if player.interruptible:
-            found += choices(player)
-        player.advance(player.at + 1)
-    return found
+@dataclass(frozen=True)
+class Frontier:
+    """Where a search stands between two tasks. `depth`: placements of the schedules that are expanded now.
+
+    `tasks` are left of this level, `following` are the next level's nodes, `known` are states of the levels before,
+    `learned` of this one. `judged`: the run without any placement has been.
+    """
+
+    depth: int = 0
+    judged: bool = False
+    tasks: tuple[Task, ...] = ()
+    following: tuple[Node, ...] = ()
+    counts: Counts = field(default_factory=Counts)
+    known: tuple[tuple[bytes, int], ...] = ()
+    learned: tuple[tuple[bytes, int], ...] = ()
 
 
-def choices(player: Player) -> Iterator[Placement]:
-    """What may be placed at this boundary: at HLT the timer comes anyway."""
-    for source in player.experiment.sources:
-        line = source.line
-        if line == NMI:
-            yield Placement(player.at, NMI)
-        elif player.machine.would_interrupt(line) and not (line == 0 and player.machine.cpu.halted):
-            if source.content and player.progress.given.get(line, 0) >= len(source.content):
-                continue
-            yield from (
-                Placement(player.at, line, burst)
-                for burst in range(1, 2 if line else player.experiment.burst + 1)
+@dataclass(frozen=True)
+class Progress:
+    """What a display shows while a search runs. `preemptions`: of the schedules that are played now."""
+
+    preemptions: int
+    bound: int
+    done: int
+    tasks: int
+    counts: Counts
+
+
+@dataclass
+class Search:
+    """One search; it can be stopped between two tasks, and goes on from its `frontier`.
+
+    executor: who does the tasks, `jobs` of them at a time; nobody: this process. stop: asked between two tasks.
+    on_end: sees every run at its end, in this process only.
+    """
+
+    experiment: Experiment
+    bound: int
+    rules: Rules = field(default_factory=Rules)
+    executor: Executor | None = None
+    jobs: int = 1
+    stop: Callable[[], bool] = lambda: False
+    on_progress: Callable[[Progress], None] = lambda progress: None
+    on_end: OnEnd | None = None
+    frontier: Frontier = field(default_factory=Frontier)
+    player: Player | None = None
+    failed: Trial | None = field(default=None, init=False)
+
+    def run(self) -> Result:
+        """Search up to the bound, to a counterexample, or until told to stop."""
+        player = self.player = self.player or Player(self.experiment)
+        self._here = Expander(player, self.bound, self.rules, self.on_end)
+        if not self.frontier.judged and not self._first():
+            return self._result(Verdict.BROKEN)
+        while self.frontier.depth < self.bound:
+            if not self._level():
+                return self._result(Verdict.BROKEN if self.failed else Verdict.UNFINISHED)
+            self._descend()
+        return self._result(Verdict.HOLDS)
+
+    def _first(self) -> bool:
+        """Judge the run without any placement: whether it is well."""
+        trial = self._here.judge(())
+        places = len(self._here.path(()).places) if trial.failure is None else 0
+        counts = Counts(boundaries=places, covered=1, run=1, steps=trial.steps)
+        self.failed = trial if trial.failure else None
+        self.frontier = replace(self.frontier, judged=True, counts=counts, tasks=self._parts())
+        return trial.failure is None
+
+    def _parts(self) -> tuple[Task, ...]:
+        """The first level's tasks: the one node's boundaries in parts, which do not depend on who does them."""
+        if self.bound < 1 or self.failed:
+            return ()
+        starts = sorted({place.at for place in self._here.path(()).places})[::PART]
+        ends = [*starts[1:], None]
+        return tuple(Task(Node(), first, last) for first, last in zip(starts, ends, strict=True))
+
+    def _level(self) -> bool:
+        """Do this level's tasks: whether all are done, and nothing was found."""
+        tasks = self.frontier.tasks
+        for done, expanded in enumerate(self._expanded(), 1):
+            before = self.frontier
+            self.frontier = replace(
+                before,
+                tasks=tasks[done:],
+                following=before.following + expanded.children,
+                counts=before.counts + expanded.counts,
+                learned=before.learned + expanded.learned,
             )
+            self.failed = expanded.failed
+            self.on_progress(Progress(before.depth + 1, self.bound, done, len(tasks), self.frontier.counts))
+            if self.failed or (done < len(tasks) and self.stop()):
+                return False
+        return True
 
-
-def brute_force(player: Player, bound: int, stop: Callable[[], bool] = lambda: False) -> Result:
-    """Play every schedule up to a bound, one after the other: what all cleverer ways are held to."""
-    experiment = player.experiment
-    name, counts = experiment.name, Counts()
-
-    def result(verdict: Verdict, covered: int, found: Trial | None = None) -> Result:
-        example = Counterexample(found.schedule, found.failure) if found and found.failure else None
-        return Result(
-            name,
-            verdict,
-            covered,
-            bound,
-            counts,
-            example,
-            (),
-            player.machine.cpu.engine,
-            experiment.image_digest,
+    def _descend(self) -> None:
+        """On to the next level."""
+        before = self.frontier
+        self.frontier = replace(
+            before,
+            depth=before.depth + 1,
+            tasks=tuple(Task(node) for node in before.following),
+            following=(),
+            known=before.known + before.learned,
+            learned=(),
         )
 
-    level: list[Schedule] = [()]
-    for depth in range(bound + 1):
-        following: list[Schedule] = []
-        for schedule in level:
-            if stop():
-                return result(Verdict.UNFINISHED, depth - 1)
-            trial = player.play(schedule)
-            counts += Counts(covered=1, run=1, steps=trial.steps)
-            if trial.failure is not None:
-                return result(Verdict.BROKEN, depth, trial)
-            if depth < bound:
-                places = boundaries(player, schedule)
-                if not schedule:
-                    counts += Counts(boundaries=len(places), choices=len(places))
-                following += [(*schedule, place) for place in places]
-        level = following
-    return result(Verdict.HOLDS, bound)
+    def _expanded(self) -> Iterator[Expanded]:
+        """What came of the tasks, in their order."""
+        known = Known()
+        for key, left in self.frontier.known:
+            known[key] = max(left, known.get(key, 0))
+        if self.executor is None:
+            yield from (self._here.expand(task, known) for task in self.frontier.tasks)
+            return
+        coming, waiting = iter(self.frontier.tasks), list[Future[Expanded]]()
+        try:
+            while True:
+                for task in islice(coming, AHEAD * self.jobs - len(waiting)):
+                    waiting.append(
+                        self.executor.submit(expand, self.experiment, self.bound, self.rules, task, known)
+                    )
+                if not waiting:
+                    return
+                yield waiting.pop(0).result()
+        finally:
+            for future in waiting:
+                future.cancel()
+
+    def _result(self, verdict: Verdict) -> Result:
+        experiment, frontier = self.experiment, self.frontier
+        assert self.player is not None
+        example = None
+        if self.failed is not None and self.failed.failure is not None:
+            example = Counterexample(self.failed.schedule, self.failed.failure)
+        return Result(
+            name=experiment.name,
+            verdict=verdict,
+            bound=self.bound if verdict is Verdict.HOLDS else frontier.depth,
+            asked=self.bound,
+            counts=frontier.counts,
+            counterexample=example,
+            engine=self.player.machine.cpu.engine,
+            image_digest=experiment.image_digest,
+            left=self._left() if verdict is Verdict.UNFINISHED else 0,
+        )
+
+    def _left(self) -> int:
+        """An estimate of the schedules that were not looked at: what a task had so far, for each that is left."""
+        frontier = self.frontier
+        children = len(frontier.following) + len(frontier.tasks)
+        width = max(frontier.counts.boundaries, 1)
+        return int(children * width ** (self.bound - frontier.depth))
+
+
+_EXPANDERS: dict[tuple[str, int, Rules], Expander] = {}
+
+
+def expand(experiment: Experiment, bound: int, rules: Rules, task: Task, known: Known) -> Expanded:
+    """A task, in a worker's process, which keeps its machine from one task to the next."""
+    name = (experiment.digest, bound, rules)
+    if name not in _EXPANDERS:
+        _EXPANDERS.clear()
+        _EXPANDERS[name] = Expander(Player(experiment), bound, rules)
+    return _EXPANDERS[name].expand(task, known)
+
+
+def search(experiment: Experiment, bound: int, **options: object) -> Result:
+    """Explore an experiment: `Search`'s options, and its result. Raises RingzeroError for what cannot be explored."""
+    return Search(experiment, bound, **options).run()  # type: ignore[arg-type]
