@@ -27,6 +27,10 @@ section .rodata
         align 8, db 0
 scenarios:
         scenario "try-wq-park", try_wq_park
+        scenario "try-spawn", try_spawn
+        scenario "try-exit", try_exit
+        scenario "try-stop", try_stop
+        scenario "try-spin", try_spin
 scenarios_end:
 
 section .text
