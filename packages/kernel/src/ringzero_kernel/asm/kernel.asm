@@ -85,5 +85,6 @@
 %include "scenarios.asm"        ; what is explored: every placement of interrupts
 %include "scenarios_work.asm"
 %include "scenarios_threads.asm"
+%include "scenarios_sched.asm"
 
 %include "end.asm"              ; the ends of the sections: nothing may follow

@@ -31,6 +31,11 @@ scenarios:
         scenario "try-exit", try_exit
         scenario "try-stop", try_stop
         scenario "try-spin", try_spin
+        scenario "try-woken", try_woken
+        scenario "try-yield", try_yield
+        scenario "try-free", try_free
+        scenario "try-registers", try_registers
+        scenario "try-ticks", try_ticks
 scenarios_end:
 
 section .text
