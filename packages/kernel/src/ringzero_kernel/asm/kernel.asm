@@ -84,6 +84,7 @@
 
 %include "scenarios.asm"        ; what is explored: every placement of interrupts
 %include "scenarios_work.asm"
+%include "scenarios_queue.asm"
 %include "scenarios_threads.asm"
 %include "scenarios_sched.asm"
 

@@ -36,6 +36,9 @@ scenarios:
         scenario "try-free", try_free
         scenario "try-registers", try_registers
         scenario "try-ticks", try_ticks
+        scenario "try-wq-close", try_wq_close
+        scenario "try-system-chain", try_system_chain
+        scenario "try-wq-handler", try_wq_handler
 scenarios_end:
 
 section .text
