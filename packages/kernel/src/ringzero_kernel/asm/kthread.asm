@@ -38,6 +38,13 @@ routine kthread_start, "kthread_start"
         mov rax, -EINVAL
         jne .done
         call ready_push
+%ifdef BUG_B13
+        irq_restore             ; it may run, and sleep, before its TID means anything: who wakes it finds nobody
+        irq_save
+        mov rax, [rdi+thread.tid]
+        lea rcx, [thread_table]
+        mov [rcx+rax*8], rdi
+%endif
         xor eax, eax
 .done:
         irq_restore
@@ -66,7 +73,11 @@ routine kthread_run, "kthread_run"
 routine kthread_entry, "kthread_entry"
         push rbp                ; 0: back-traces end here
         mov rbp, rsp
+%ifdef BUG_B12
+        ; interrupts stay off, as switch_to left them: no tick ever takes the CPU from this thread
+%else
         sti
+%endif
         mov rax, [gs:processor.current]
         mov rdi, -EINTR
         bt dword [rax+thread.flags], FLAG_CANCEL

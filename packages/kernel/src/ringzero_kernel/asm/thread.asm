@@ -185,7 +185,11 @@ routine tid_reserve, "tid_reserve"
         jmp .done
 .found:
         mov [rdi+thread.tid], rax
+%ifdef BUG_B13
+        ; kthread_start enters it, too late
+%else
         mov [rdx+rax*8], rdi
+%endif
         lea ecx, [rax+1]
         mov [threads_next], ecx
         inc qword [threads_count]
