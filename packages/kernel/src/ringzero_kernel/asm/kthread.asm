@@ -176,11 +176,19 @@ routine kthread_park, "kthread_park"
         xor r12d, r12d
         lock btr dword [rbx+thread.flags], FLAG_UNPARK
         jc .leave
+%ifdef BUG_B14
+        lea rdi, [rbx+thread.parking]   ; sleeps first: a stop since the caller last looked is missed
+        call waitq_block
+        mov r12, -EINTR
+        bt dword [rbx+thread.flags], FLAG_STOP
+        jc .leave
+%else
         mov r12, -EINTR
         bt dword [rbx+thread.flags], FLAG_STOP
         jc .leave
         lea rdi, [rbx+thread.parking]
         call waitq_block
+%endif
         jmp .again
 .leave:
         lock btr dword [rbx+thread.flags], FLAG_PARKED
