@@ -97,9 +97,26 @@ routine kthread_exit, "kthread_exit"
         cli
         mov rbx, [gs:processor.current]
         mov [rbx+thread.exit_code], rdi
+%ifdef BUG_B17
+        mov dword [rbx+thread.state], STATE_DEAD
+        sti                     ; a tick that finds it dead takes the CPU for good, and the joiner was not told
+%endif
         lock bts dword [rbx+thread.flags], FLAG_EXITED
         lea rdi, [rbx+thread.exited]
+%ifdef BUG_B17
+        cli
+%endif
+%ifdef BUG_B16
+        sti                     ; a tick while the lock is held, and the joiner spins on it with interrupts off
+        spin_lock rdi+completion.waiters+waitq.lock
+        mov qword [rdi+completion.done], -1
+        cli
+        add rdi, completion.waiters
+        call waitq_wake_all
+        spin_unlock rdi+waitq.lock
+%else
         call complete_all
+%endif
         mov dword [rbx+thread.state], STATE_DEAD
         call schedule
         bug "a dead thread runs"
