@@ -57,6 +57,11 @@ routine ready_pop, "ready_pop"
 .done:
         ret
 .idle:
+%ifdef BUG_B11
+        lea rax, [boot_thread]  ; the boot thread, which may block as well, stands in for nobody
+        cmp dword [rax+thread.state], STATE_READY
+        je .done
+%endif
         mov rax, [gs:processor.idle]
         ret
 
@@ -111,7 +116,15 @@ routine thread_wake, "thread_wake"
         mov ecx, STATE_READY
         lock cmpxchg [rdi+thread.state], ecx    ; of two who wake, one queues
         jne .no
+%ifdef BUG_B11
+        lea rax, [boot_thread]  ; the fallback is not queued: it starves behind threads that are always ready
+        cmp rdi, rax
+        je .fallback
+%endif
         call ready_push
+%ifdef BUG_B11
+.fallback:
+%endif
         mov rax, [gs:processor.current]
         cmp rax, [gs:processor.idle]
         jne .done
