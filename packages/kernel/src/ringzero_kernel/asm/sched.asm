@@ -89,8 +89,22 @@ routine schedule, "schedule"
         mov [rax+thread.quantum], ecx
         mov rdi, [gs:processor.current]
         mov rsi, rax
+%ifdef BUG_B18
+        mov [gs:processor.current], rsi ; committed, with interrupts on before the switch: a tick in between saves
+        sti                             ; this thread's registers as the chosen one's
+        nop
+        cli
+%endif
+%ifdef BUG_B19
+        mov [gs:processor.current], rsi ; committed, and then the dispatch gives up when the table is locked:
+        bt dword [threads_lock], 0      ; the recorded thread is not the one that runs on
+        jc .abandoned
+%endif
         cmp rax, rdi
         jne switch_to           ; returns to our caller, once rdi runs again
+%ifdef BUG_B19
+.abandoned:
+%endif
         ret
 .deferred:
         bug "deferred work must not sleep"

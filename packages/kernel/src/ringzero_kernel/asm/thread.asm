@@ -204,7 +204,11 @@ routine tid_reserve, "tid_reserve"
 ; clobbers: rdx
 ; interrupts: either
 routine tid_release, "tid_release"
+%ifdef BUG_B19
+        pushfq                  ; with interrupts on: a tick finds the table locked by the thread that it interrupted
+%else
         irq_save
+%endif
         spin_lock threads_lock
         lea rdx, [thread_table]
         mov qword [rdx+rdi*8], 0
