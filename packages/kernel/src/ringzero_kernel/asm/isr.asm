@@ -104,6 +104,12 @@ routine isr_return, "isr_return"
         swapgs
 .kernel:
         pop_registers
+%ifdef BUG_B21
+        cmp qword [rsp], IRQ_VECTOR+IRQ_TIMER
+        jne .acknowledged
+        call pic_acknowledge    ; after the registers are back: the interrupted code goes on with another rax
+.acknowledged:
+%endif
         add rsp, 16             ; vector and error code
         iretq
 

@@ -72,6 +72,18 @@ routine pic_mask, "pic_mask"
         irq_restore
         ret
 
+%ifdef BUG_B21
+; pic_acknowledge - end of interrupt, for the master's lines.
+; in:       nothing
+; out:      nothing
+; clobbers: rax
+; interrupts: off
+routine pic_acknowledge, "pic_acknowledge"
+        mov al, PIC_EOI
+        out PIC1, al
+        ret
+%endif
+
 ; irq_spurious - lines 7 and 15 of an interrupt that went away. A real one would be in service; nobody unmasks them.
 ; in:       rdi = frame
 ; out:      nothing

@@ -63,6 +63,12 @@ routine timer_interrupt, "timer_interrupt"
         mov al, PIC_EOI         ; now, so that it is done before another thread can run
         out PIC1, al
         inc qword [jiffies]
+%ifdef BUG_B25
+        mov ecx, 5000           ; longer than a short period: the next tick is due before any thread has done a step
+.slow:
+        dec ecx
+        jnz .slow
+%endif
         mov rax, [tick_hook]
         test rax, rax
         jz .sleepers
