@@ -5,6 +5,9 @@
 section .bss
 system_wq:      resb workqueue_size
 system_ready:   resq 1
+%ifdef BUG_B26
+system_lock:    resq 1          ; keeps system_wq from whoever else uses it
+%endif
 
 section .rodata
 system_name:    db "events", 0
@@ -34,7 +37,16 @@ routine schedule_work, "schedule_work"
         je .done
         mov rsi, rdi
         lea rdi, [system_wq]
+%ifdef BUG_B26
+        irq_save
+        spin_lock system_lock   ; a flush may sleep with it: work that schedules work spins for ever
+        call queue_work
+        spin_unlock system_lock
+        irq_restore
+        ret
+%else
         jmp queue_work
+%endif
 .done:
         ret
 
@@ -94,6 +106,13 @@ routine flush_system_workqueue, "flush_system_workqueue"
         cmp [system_ready], rax
         je .done
         lea rdi, [system_wq]
+%ifdef BUG_B26
+        spin_lock system_lock   ; held while the flush sleeps
+        call flush_workqueue
+        spin_unlock system_lock
+        ret
+%else
         jmp flush_workqueue
+%endif
 .done:
         ret

@@ -63,7 +63,11 @@ routine queue_work, "queue_work"
         push r12
         mov rbx, rdi
         mov r12, rsi
+%ifdef BUG_B27
+        pushfq                  ; interrupts stay on while the lock is held: a handler that queues spins on it for ever
+%else
         irq_save
+%endif
         xor eax, eax
         lock bts dword [r12+work.state], WORK_PENDING
         jc .done
@@ -75,6 +79,9 @@ routine queue_work, "queue_work"
         test eax, eax
         jz .refuse
         call work_append
+%ifdef BUG_B27
+        cli                     ; the ready queue, behind this call, is sound
+%endif
         lea rdi, [rbx+workqueue.more]
         call waitq_wake_one
         mov eax, 1
