@@ -190,6 +190,10 @@ routine worker_main, "worker_main"
         irq_save
         spin_lock rbx+workqueue.more+waitq.lock
 .look:
+%ifdef BUG_B10
+        bt dword [rbx+workqueue.flags], WQ_CLOSED
+        jc .end                 ; the list is not looked at: what came between destroy's flush and its flag never runs
+%endif
         call work_take
         mov r12, rax
         test rax, rax
@@ -287,6 +291,10 @@ routine destroy_workqueue, "destroy_workqueue"
         cmp rbx, [rax+thread.serves]
         mov rax, -EDEADLK
         je .done
+%ifdef BUG_B10
+        mov rdi, rbx            ; "all has run" is found out first, and the queue closed afterwards
+        call flush_workqueue
+%endif
         irq_save
         spin_lock rbx+workqueue.more+waitq.lock
         lock bts dword [rbx+workqueue.flags], WQ_CLOSED
