@@ -56,8 +56,10 @@
 %include "sysqueue.asm"
 
 %include "syscall.asm"          ; ring 3
+%include "syscall_wait.asm"     ; the calls that block
 %include "user.asm"
 %include "program.asm"
+%include "program_calls.asm"
 
 %include "test.asm"             ; stages pass or fail here
 %include "tests_boot.asm"
@@ -80,6 +82,7 @@
 %include "tests_destroy.asm"
 %include "tests_sysqueue.asm"
 %include "tests_user.asm"
+%include "tests_calls.asm"
 %include "tests_stress.asm"
 
 %include "scenarios.asm"        ; what is explored: every placement of interrupts

@@ -35,6 +35,7 @@ STACK_SLOT      equ 0x4000              ; guard page, two stack pages, one page 
 STACK_PAGES     equ 2
 USER_STACK      equ 0x600000            ; top of the user stack, one page
 USER_DATA       equ 0x500000            ; one page of zeroes, writable
+USER_SHARED     equ 0x580000            ; one page that all programs share, writable
 
 HZ              equ 100                 ; timer interrupts a second
 HZ_FAST         equ 2000                ; the same, for the few tests that must really spin

@@ -32,6 +32,8 @@ routine kernel_main, "kernel_main"
         call syscall_init
         call threads_init
         must nz, "there is memory for the idle thread"
+        call user_init
+        must nz, "there is memory for what programs share"
         call test_interrupts
         call serial_input_init
         mov rax, [config]

@@ -1,7 +1,7 @@
 ; program.asm - the user program: what runs in ring 3.
 ;
 ; Room's rule: one page, linked at USER_BASE, and no word of the kernel in it but the system calls' numbers. Several
-; entries stand for several programs.
+; entries stand for several programs. The page goes on, and ends, in program_calls.asm.
 
 %macro system_call 1
         mov eax, %1
@@ -270,7 +270,4 @@ user_crash:
         align 8, db 0
 .table: dq .write_kernel, .read_null, .write_text, .run_data, .halt, .port, .divide, .opcode, .gate, .breakpoint
         dq .overflow, .cr3, .alignment
-
-user_finish:
-        times PAGE - (user_finish - user_start) db 0
 section .text

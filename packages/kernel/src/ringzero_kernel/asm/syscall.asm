@@ -10,12 +10,13 @@
 ; same way in both. System calls run with interrupts on.
 ;
 ;   0 exit(code)   1 write(text, length)   2 time() -> jiffies   3 yield()   4 tid()   5 sleep(ticks)
+;   6 read(buffer, size)   7 wait_on(address, value)   8 wake(address, how many)         (see syscall_wait.asm)
 
 MSR_STAR        equ 0xc0000081
 MSR_LSTAR       equ 0xc0000082
 MSR_SFMASK      equ 0xc0000084
 SYSCALL_VECTOR  equ 256         ; frame.vector of a system call
-SYSCALLS        equ 6
+SYSCALLS        equ 9
 WRITE_MAX       equ 160
 
 SYS_EXIT        equ 0
@@ -24,10 +25,13 @@ SYS_TIME        equ 2
 SYS_YIELD       equ 3
 SYS_TID         equ 4
 SYS_SLEEP       equ 5
+SYS_READ        equ 6
+SYS_WAIT_ON     equ 7
+SYS_WAKE        equ 8
 
 section .rodata
                 align 8, db 0
-syscall_table:  dq sys_exit, sys_write, sys_time, sys_yield, sys_tid, sys_sleep
+syscall_table:  dq sys_exit, sys_write, sys_time, sys_yield, sys_tid, sys_sleep, sys_read, sys_wait_on, sys_wake
 
 section .text
 pads

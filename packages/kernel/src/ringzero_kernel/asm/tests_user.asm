@@ -72,6 +72,7 @@ routine test_user, "test_user"
         mov rax, [frames_free]
         mov [user_frames], rax
         call test_user_calls
+        call test_calls
         call test_user_preempted
         call test_user_crashes
         call test_user_alignment

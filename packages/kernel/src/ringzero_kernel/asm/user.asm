@@ -6,11 +6,31 @@
 ;   USER_BASE    text      the image's .user page itself: readable, executable, not writable
 ;   USER_DATA    data      a fresh page of zeroes: writable, not executable
 ;   USER_STACK   stack     one fresh page below it, likewise
+;   USER_SHARED  shared    one page for all programs, likewise; it stays when they end
 
 USER_KILLED     equ 0x100       ; exit code of a program killed by an exception: this + the vector
 
+section .bss
+user_shared:    resq 1          ; the shared page, in the direct map
+
 section .text
 pads
+; user_init - the page that all programs share.
+; in:       nothing
+; out:      zf clear if there was memory for it
+; clobbers: scratch
+; interrupts: either
+routine user_init, "user_init"
+        call frame_alloc_zeroed
+        test rax, rax
+        jz .done
+        mov rcx, DIRECT_BASE
+        add rax, rcx
+        mov [user_shared], rax
+        test rax, rax
+.done:
+        ret
+
 ; user_run - starts a program in its own address space.
 ; in:       rdi = entry, a user address; rsi = its argument; rdx = name
 ; out:      rax = thread, for kthread_join; 0 when memory is short
@@ -60,6 +80,16 @@ routine user_main, "user_main"
         mov rdi, r12
         mov esi, USER_BASE
         mov edx, USER_PHYS + PTE_P + PTE_U
+        call page_map
+        test rax, rax
+        js .undo
+        mov rdi, r12
+        mov esi, USER_SHARED
+        mov rdx, [user_shared]
+        mov rax, DIRECT_BASE
+        sub rdx, rax
+        add rdx, PAGE_RW + PTE_U
+        bts rdx, NX_BIT
         call page_map
         test rax, rax
         js .undo
