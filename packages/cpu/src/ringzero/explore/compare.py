@@ -4,7 +4,8 @@ Compared are registers, memory, devices and what is pending, relative to now. Le
 
 - the count of steps: deadlines are taken as distances;
 - declared clocks: bytes that count and never decide (`[clocks]` of the stage list, `clocks` of its threads);
-- the bytes below the stack pointers of all threads: nobody reads them before writing them.
+- the bytes below the stack pointers of all threads, and the saved stack pointer of the thread that runs: nobody reads
+  them before writing them.
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ class Comparer:
             for name, size in experiment.clocks.items()
             for span in self.spans(machine.symbol(name), size)
         ]
+        self._saved = int(experiment.threads.get("rsp_offset", 0))
         self._thread_clocks = tuple((at, size) for at, size in experiment.threads.get("clocks", ()))
 
     def spans(self, linear: int, size: int) -> Iterator[Span]:
@@ -57,7 +59,9 @@ class Comparer:
         rsp = self.machine.registers["rsp"]
         yield from self.spans(rsp - DEAD, DEAD)
         for thread in self.threads.all():
-            if not thread.running and thread.rsp:
+            if thread.running:
+                yield from self.spans(thread.address + self._saved, 8)
+            elif thread.rsp:
                 yield from self.spans(thread.rsp - DEAD, DEAD)
             for at, size in self._thread_clocks:
                 yield from self.spans(thread.address + at, size)

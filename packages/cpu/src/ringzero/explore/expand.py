@@ -19,7 +19,9 @@ from ringzero.explore.result import Counts, Trial
 from ringzero.explore.schedule import Placement, Schedule
 
 PATHS = 64  # recorded runs that are kept
-Known = dict[bytes, int]  # a compared state, and how many preemptions can still be placed from there on
+Known = dict[
+    bytes, int
+]  # a state's key, and how many preemptions were placed from there on; 0 for its registers'
 OnEnd = Callable[[Player, Trial], None]
 
 
@@ -116,15 +118,19 @@ class _Work:
 
     def _merges(self, place: Placement) -> bool:
         """Whether everything from this state on has been looked at, or is this task's own to look at."""
-        if not self.expander.rules.merge or self.left < 2:
+        if not self.expander.rules.merge or (self.left < 2 and not self.known):
             return False
         self.player.rewind()
         self.player.follow(self.schedule)
         self.player.advance(place.at)
-        key = self.player.state_key()
-        if self.known.get(key, 0) >= self.left:
-            return True
-        self.learned.setdefault(key, self.left)
+        registers = self.player.register_key()
+        if registers in self.known:  # the cheap half of the key
+            key = self.player.state_key()
+            if self.known.get(key, 0) >= self.left:
+                return True
+        if self.left > 1:
+            self.learned[registers] = 0
+            self.learned.setdefault(self.player.state_key(), self.left)
         return False
 
     def _child(self, place: Placement) -> None:

@@ -11,6 +11,7 @@ Rule of this room: what is not placed follows one fixed policy, so that a schedu
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -94,6 +95,10 @@ class Player:
     def state_key(self) -> bytes:
         """The compared state, with what the environment still owes."""
         return self.comparer.key(sorted(self.progress.given.items()))
+
+    def register_key(self) -> bytes:
+        """The registers alone: states with other registers are not the same."""
+        return hashlib.blake2b(self.machine.cpu.hashed_state(), digest_size=16).digest()
 
     @property
     def serial(self) -> bytes:
