@@ -6,28 +6,12 @@ import pytest
 
 from ringzero.errors import UsageError
 from ringzero.explore.brute import brute_force
-from ringzero.explore.experiment import Experiment
 from ringzero.explore.path import record_path
 from ringzero.explore.player import Player
 from ringzero.explore.result import Kind, Verdict
 from ringzero.explore.schedule import Placement
 from ringzero.explore.search import search
-from ringzero.machine.stages import read_stages
-from ringzero_kernel import STAGES, build
-
-
-def stage_experiment(before: str, **more: object) -> Experiment:
-    stages = read_stages(STAGES)
-    return Experiment(
-        f"after {before}",
-        build().data,
-        {"append": "config=workqueue"},
-        start_serial=f"[stage] {before}\n",
-        until="stage_passed",
-        threads=stages.threads,
-        clocks={"jiffies": 8},
-        **more,  # type: ignore[arg-type]
-    )
+from ringzero_tests.experiments import stage_experiment
 
 
 @pytest.mark.parametrize("before", ["wq-initialised", "wq-worker-started"])
@@ -67,6 +51,4 @@ def never_in_the_log(look: object) -> str:
 
 def test_a_window_that_is_never_entered_says_so() -> None:
     with pytest.raises(UsageError, match="the window is never entered"):
-        Player(
-            Experiment("none", build().data, {"append": "config=workqueue"}, start_serial="[stage] no such")
-        )
+        Player(stage_experiment("no such"))

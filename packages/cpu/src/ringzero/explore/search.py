@@ -7,35 +7,20 @@ order. So the result is the same whoever does them, and whoever is done first.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator
-from concurrent.futures import Executor, Future
+from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future
 from dataclasses import dataclass, field, replace
 from itertools import islice
 
 from ringzero.explore.expand import Expanded, Expander, Known, Node, OnEnd, Rules, Task
 from ringzero.explore.experiment import Experiment
+from ringzero.explore.frontier import Frontier
 from ringzero.explore.player import Player
 from ringzero.explore.result import Counterexample, Counts, Result, Trial, Verdict
 
 AHEAD = 3  # tasks handed to each worker before their results are looked at
 PART = 128  # boundaries of the first run in one task
-
-
-@dataclass(frozen=True)
-class Frontier:
-    """Where a search stands between two tasks. `depth`: placements of the schedules that are expanded now.
-
-    `tasks` are left of this level, `following` are the next level's nodes, `known` are states of the levels before,
-    `learned` of this one. `judged`: the run without any placement has been.
-    """
-
-    depth: int = 0
-    judged: bool = False
-    tasks: tuple[Task, ...] = ()
-    following: tuple[Node, ...] = ()
-    counts: Counts = field(default_factory=Counts)
-    known: tuple[tuple[bytes, int], ...] = ()
-    learned: tuple[tuple[bytes, int], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -68,6 +53,12 @@ class Search:
     frontier: Frontier = field(default_factory=Frontier)
     player: Player | None = None
     failed: Trial | None = field(default=None, init=False)
+    remarks: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """Whose frontier this is: a digest of all that a frontier is good for."""
+        return hashlib.sha256(repr((self.experiment.digest, self.bound, self.rules)).encode()).hexdigest()
 
     def run(self) -> Result:
         """Search up to the bound, to a counterexample, or until told to stop."""
@@ -101,6 +92,8 @@ class Search:
     def _level(self) -> bool:
         """Do this level's tasks: whether all are done, and nothing was found."""
         tasks = self.frontier.tasks
+        if tasks and self.stop():
+            return False
         for done, expanded in enumerate(self._expanded(), 1):
             before = self.frontier
             self.frontier = replace(
@@ -130,18 +123,28 @@ class Search:
 
     def _expanded(self) -> Iterator[Expanded]:
         """What came of the tasks, in their order."""
-        known = Known()
+        known, tasks = Known(), self.frontier.tasks
         for key, left in self.frontier.known:
             known[key] = max(left, known.get(key, 0))
-        if self.executor is None:
-            yield from (self._here.expand(task, known) for task in self.frontier.tasks)
-            return
+        done = 0
+        if self.executor is not None:
+            try:
+                for expanded in self._elsewhere(self.executor, known):
+                    done += 1
+                    yield expanded
+            except (BrokenExecutor, CancelledError, ConnectionError):
+                self.remarks += ("a worker was lost; what it had not done was done here",)
+                self.executor = None
+        yield from (self._here.expand(task, known) for task in tasks[done:])
+
+    def _elsewhere(self, executor: Executor, known: Known) -> Iterator[Expanded]:
+        """The tasks' results from workers, a few tasks ahead of what has been looked at."""
         coming, waiting = iter(self.frontier.tasks), list[Future[Expanded]]()
         try:
             while True:
                 for task in islice(coming, AHEAD * self.jobs - len(waiting)):
                     waiting.append(
-                        self.executor.submit(expand, self.experiment, self.bound, self.rules, task, known)
+                        executor.submit(expand, self.experiment, self.bound, self.rules, task, known)
                     )
                 if not waiting:
                     return
@@ -163,6 +166,7 @@ class Search:
             asked=self.bound,
             counts=frontier.counts,
             counterexample=example,
+            remarks=self.remarks,
             engine=self.player.machine.cpu.engine,
             image_digest=experiment.image_digest,
             left=self._left() if verdict is Verdict.UNFINISHED else 0,

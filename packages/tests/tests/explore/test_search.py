@@ -1,0 +1,107 @@
+"""The search gives one result: whoever does its tasks, wherever it is stopped, and whatever it may cut."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ringzero.explore.expand import Rules
+from ringzero.explore.frontier import Frontier, FrontierError
+from ringzero.explore.result import Counts, Verdict
+from ringzero.explore.search import Search, search
+from ringzero_tests.experiments import stage_experiment
+
+STAGE = "wq-worker-started"
+
+
+def after(tasks: int) -> Callable[[], bool]:
+    """Stop after so many looks."""
+    left = [tasks]
+
+    def stop() -> bool:
+        left[0] -= 1
+        return left[0] < 0
+
+    return stop
+
+
+def test_what_is_cut_does_not_change_the_verdict() -> None:
+    experiment = stage_experiment("wq-initialised")
+    plain = search(experiment, 2, rules=Rules(merge=False))
+    merged = search(experiment, 2)
+    assert plain.verdict is merged.verdict is Verdict.HOLDS
+    assert merged.counts.run < plain.counts.run / 2
+
+
+def test_workers_give_the_same_result() -> None:
+    alone = search(stage_experiment(STAGE), 2)
+    with ProcessPoolExecutor(2) as executor:
+        assert search(stage_experiment(STAGE), 2, executor=executor, jobs=2) == alone
+
+
+class Lost(Executor):
+    """An executor whose worker dies after some tasks."""
+
+    def __init__(self, tasks: int) -> None:
+        self.tasks = tasks
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **options: Any) -> Future[Any]:
+        future: Future[Any] = Future()
+        self.tasks -= 1
+        if self.tasks < 0:
+            future.set_exception(BrokenExecutor("a child process terminated abruptly"))
+        else:
+            future.set_result(fn(*args, **options))
+        return future
+
+
+def test_a_lost_worker_loses_nothing_and_counts_nothing_twice() -> None:
+    alone = search(stage_experiment(STAGE), 2)
+    result = search(stage_experiment(STAGE), 2, executor=Lost(7), jobs=2)
+    assert result.counts == alone.counts
+    assert result.verdict is alone.verdict
+    assert result.remarks == ("a worker was lost; what it had not done was done here",)
+
+
+def test_a_search_that_was_stopped_goes_on_from_its_file(tmp_path: Path) -> None:
+    whole = search(stage_experiment(STAGE), 2)
+    file, pieces, counts = tmp_path / "frontier", 0, Counts()
+    while True:
+        going = Search(stage_experiment(STAGE), 2, stop=after(20))
+        if file.exists():
+            going.frontier = Frontier.load(file, going.name)
+        result = going.run()
+        pieces += 1
+        if result.verdict is not Verdict.UNFINISHED:
+            break
+        assert result.left > 0
+        assert result.counts.run + result.counts.merged > counts.run + counts.merged
+        counts = result.counts
+        going.frontier.save(file, going.name)
+    assert pieces > 3
+    assert result == whole
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        (lambda text: text[:-20], "cut short or damaged"),
+        (lambda text: text.replace('"depth":0', '"depth":1'), "cut short or damaged"),
+        (lambda text: "hello\n", "no frontier of a search"),
+        (lambda text: json.dumps({"ringzero-frontier": 99, "search": "", "digest": ""}), "version 99"),
+    ],
+)
+def test_a_damaged_frontier_is_refused(tmp_path: Path, damage: Callable[[str], str], said: str) -> None:
+    file = tmp_path / "frontier"
+    Frontier().save(file, "mine")
+    assert Frontier.load(file, "mine") == Frontier()
+    with pytest.raises(FrontierError, match="another image, window or bound"):
+        Frontier.load(file, "yours")
+    file.write_text(damage(file.read_text()))
+    with pytest.raises(FrontierError, match=said):
+        Frontier.load(file, "mine")
