@@ -180,16 +180,24 @@ class Search:
         return int(children * width ** (self.bound - frontier.depth))
 
 
-_EXPANDERS: dict[tuple[str, int, Rules], Expander] = {}
+_IDLE: dict[
+    tuple[str, int, Rules], list[Expander]
+] = {}  # taken out while they work: a worker may have many threads
 
 
 def expand(experiment: Experiment, bound: int, rules: Rules, task: Task, known: Known) -> Expanded:
-    """A task, in a worker's process, which keeps its machine from one task to the next."""
+    """A task, in a worker's process, which keeps its machines from one task to the next."""
     name = (experiment.digest, bound, rules)
-    if name not in _EXPANDERS:
-        _EXPANDERS.clear()
-        _EXPANDERS[name] = Expander(Player(experiment), bound, rules)
-    return _EXPANDERS[name].expand(task, known)
+    if name not in _IDLE:
+        _IDLE.clear()
+    idle = _IDLE.setdefault(name, [])
+    try:
+        expander = idle.pop()
+    except IndexError:
+        expander = Expander(Player(experiment), bound, rules)
+    expanded = expander.expand(task, known)
+    idle.append(expander)
+    return expanded
 
 
 def search(experiment: Experiment, bound: int, **options: object) -> Result:
