@@ -11,6 +11,7 @@ from ringzero_kernel.config import SOURCES
 
 THREADS = read_stages(STAGES).threads
 CLOCKS = read_stages(STAGES).clocks
+WAKERS = {waker: sum(offset) for waker, _, *offset in THREADS["wakers"]}
 
 TOLD = [
     (THREADS["current_offset"], "processor.current"),
@@ -25,6 +26,11 @@ TOLD = [
     (THREADS["wait_next_offset"], "thread.wait_next"),
     (THREADS["clocks"][0][0], "thread.runs"),
     (THREADS["clocks"][0][1], "thread.serves - thread.runs"),
+    (THREADS["size"], "thread_size"),
+    (WAKERS["complete"], "completion.waiters"),
+    (WAKERS["complete_all"], "completion.waiters"),
+    (WAKERS["kthread_unpark"], "thread.parking"),
+    (WAKERS["kthread_stop"], "thread.parking"),
     (THREADS["states"].index("new"), "STATE_NEW"),
     (THREADS["states"].index("ready"), "STATE_READY"),
     (THREADS["states"].index("running"), "STATE_RUNNING"),
@@ -58,14 +64,14 @@ def test_places_on_the_processor(place: str) -> None:
 
 def test_no_entry_is_untested() -> None:
     symbols = {"current", "switch", "table", *("saved_rflags_offset", "saved_rip_offset", "table_entries")}
-    numbers = {key for key in THREADS if key.endswith(("_offset", "_size"))} | {"states", "clocks"}
-    assert set(THREADS) == symbols | numbers | {"ready_head", "idle", "need_resched"}
-    assert len(TOLD) == len(numbers - symbols) + 4 + 1  # five states, two numbers of a clock
+    numbers = {key for key in THREADS if key.endswith(("_offset", "_size"))} | {"states", "clocks", "size"}
+    assert set(THREADS) == symbols | numbers | {"ready_head", "idle", "need_resched", "wakers"}
+    assert len(TOLD) == len(numbers - symbols) + 4 + 1 + 4  # five states, two numbers of a clock, four wakers
 
 
 def test_symbols_are_there() -> None:
     """A symbol that the list names is one of the image's."""
     image = build()
     places = [THREADS[key] for key in ("current", "switch", "table", "ready_head", "idle", "need_resched")]
-    for place in [*places, *CLOCKS]:
+    for place in [*places, *CLOCKS, *WAKERS]:
         assert place.partition("+")[0] in image.symbols, place

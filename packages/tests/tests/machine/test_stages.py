@@ -35,10 +35,13 @@ def feed(tracker, *lines):
 
 def test_tables_beside_the_list():
     stages = parse_stages(
-        LIST + 'tid_offset = 8\nstates = ["new"]\nclocks = [[232, 8]]\n[clocks]\njiffies = 8\n"cpu0+64" = 4'
+        LIST
+        + 'tid_offset = 8\nstates = ["new"]\nclocks = [[232, 8]]\nwakers = [["wake", "r8", 8]]\n'
+        + '[clocks]\njiffies = 8\n"cpu0+64" = 4'
     )
     assert stages.clocks == {"jiffies": 8, "cpu0+64": 4}
     assert stages.threads["clocks"] == [[232, 8]]
+    assert stages.threads["wakers"] == [["wake", "r8", 8]]
     assert parse_stages(LIST).clocks == {}
 
 
@@ -123,6 +126,10 @@ def test_a_flood_without_lines_is_bounded():
         ("[threads]\nclocks = [[8]]", "is not a list of"),
         ("[threads]\nclocks = [[-8, 8]]", "is not a list of"),
         ("[threads]\nclocks = [[8, 0]]", "is not a list of"),
+        ('[threads]\nwakers = "complete"', "is not a list of"),
+        ('[threads]\nwakers = [["complete"]]', "is not a list of"),
+        ('[threads]\nwakers = [["complete", "edi"]]', "is not a list of"),
+        ('[threads]\nwakers = [["complete", "rdi", 8, 8]]', "is not a list of"),
         ("clocks = 3", "clocks is not a table"),
         ("[clocks]\njiffies = 0", "clocks: jiffies = 0 is no number of bytes"),
         ("[clocks]\njiffies = true", "clocks: jiffies = True is no number of bytes"),

@@ -75,7 +75,7 @@ class Site:
     offset: int
     visit: int  # this is the n-th time that the window's run comes to this address, from 1
     source: str  # "sched.asm:41", or "" where the image has no lines
-    boundary: int  # the n-th boundary of the run, from 0
+    boundary: int  # the n-th boundary of the run, from 0; -1 where they were not counted
 
     @property
     def place(self) -> str:
@@ -107,6 +107,15 @@ class Difference:
     failing: int
     size: int
 
+    @property
+    def sentence(self) -> str:
+        """In words, with numbers as wide as what was read."""
+        digits = 2 * self.size + 2
+        return (
+            f"at step {self.step:,} thread {self.thread} reads {self.symbol or hex(self.address)} at {self.place}: "
+            f"{self.failing:#0{digits}x}, in the passing run {self.passing:#0{digits}x}"
+        )
+
 
 @dataclass(frozen=True)
 class Counterexample:
@@ -120,6 +129,7 @@ class Counterexample:
     no_return: Site | None = None  # from here on no schedule within the bound succeeds
     difference: Difference | None = None
     replay: str = ""
+    remarks: tuple[str, ...] = ()  # what was not computed, and why
 
 
 @dataclass(frozen=True)

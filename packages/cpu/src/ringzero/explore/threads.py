@@ -32,6 +32,7 @@ class Thread:
     rip: int
     running: bool
     waits_on: int  # the address of the wait queue it stands in, 0 for none
+    size: int = 0  # bytes of its structure, as far as they are told
 
     def __str__(self) -> str:
         return f"{self.tid} {self.name}" if self.name else f"{self.tid}"
@@ -77,6 +78,11 @@ class ThreadTable:
         )
         return tuple(thread for thread in found if thread is not None)
 
+    def state(self, address: int) -> str:
+        """The state alone of the thread whose structure lies at an address."""
+        thread = self.read(address, 0)
+        return thread.state if thread else ""
+
     def read(self, address: int, current: int) -> Thread | None:
         """The thread whose structure lies at an address."""
         spec = self.spec
@@ -99,7 +105,15 @@ class ThreadTable:
         start = spec.get("name_offset", 0)
         name = content[start : start + spec.get("name_size", 0)].split(b"\0")[0].decode("latin-1")
         return Thread(
-            address, field("tid_offset"), name, state, rsp, rip, running, field("wait_queue_offset")
+            address,
+            field("tid_offset"),
+            name,
+            state,
+            rsp,
+            rip,
+            running,
+            field("wait_queue_offset"),
+            int(spec.get("size", self._size)),
         )
 
     def running(self) -> Thread | None:

@@ -21,6 +21,7 @@ from ringzero.errors import StagesError
 
 PREFIX = b"[stage] "
 LONGEST_LINE = 512
+GENERAL = ("rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi", *(f"r{number}" for number in range(8, 16)))
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,10 @@ def _row(row: object, where: str) -> Stage:
 
 
 def _threads(table: object, source: str) -> dict[str, Any]:
-    """`[threads]`: numbers are sizes and offsets, texts are symbols; `states` are names, `clocks` [offset, size]."""
+    """`[threads]`: numbers are sizes and offsets, texts are symbols; `states` are names, `clocks` [offset, size].
+
+    `wakers` are [symbol, register] or [symbol, register, offset].
+    """
     if not isinstance(table, dict):
         raise StagesError(f"{source}: threads is not a table")
     for key, value in table.items():
@@ -90,6 +94,12 @@ def _threads(table: object, source: str) -> dict[str, Any]:
         elif key == "clocks":
             if not isinstance(value, list) or not all(_is_place(item) for item in value):
                 raise StagesError(f"{source}: threads: clocks = {value!r} is not a list of [offset, size]")
+        elif key == "wakers":
+            if not isinstance(value, list) or not all(_is_waker(item) for item in value):
+                raise StagesError(
+                    f"{source}: threads: wakers = {value!r} is not a list of [symbol, register] or "
+                    "[symbol, register, offset]"
+                )
         elif not (isinstance(value, str) and value) and not (_is_size(value) and value >= 0):
             raise StagesError(f"{source}: threads: {key} = {value!r} is neither a symbol nor an offset")
     return table
@@ -112,6 +122,13 @@ def _is_size(value: object) -> bool:
 def _is_place(item: object) -> bool:
     """[offset, size], of at least one byte."""
     return isinstance(item, list) and len(item) == 2 and all(map(_is_size, item)) and item[0] >= 0 < item[1]
+
+
+def _is_waker(item: object) -> bool:
+    """[symbol, register] of 64 bits, and how far behind what it points to the wait queue lies."""
+    if not isinstance(item, list) or len(item) not in (2, 3) or not isinstance(item[0], str):
+        return False
+    return item[1] in GENERAL and all(map(_is_size, item[2:]))
 
 
 def parse_stages(text: str, source: str = "stages.toml") -> StageList:

@@ -1,0 +1,100 @@
+"""All that is told of a counterexample once a search has found one, and the lines that tell it.
+
+    minimise    the smallest schedule that breaks the kernel in the same way
+    sites       for each placement the thread, the symbol, the visit, the line of source
+    windows     the boundaries at which the last preemption does it; from where on nothing helps
+    waiting     who waits for whom
+    difference  the first read that saw another value than in the run that passes
+    replay      the schedule in a line of text
+
+Rule of this room: what is told is computed by playing the guest again, and what was not computed is said not to be.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from ringzero.explore import replay, windows
+from ringzero.explore.minimise import Trials, minimise
+from ringzero.explore.result import Counterexample, Site, Trial, Window
+from ringzero.explore.schedule import line_name
+from ringzero.explore.sites import NOT_COUNTED, sites, walk
+from ringzero.explore.waiting import waiting
+
+if TYPE_CHECKING:
+    from ringzero.explore.player import Player
+
+ALLOWANCE = 100_000_000  # steps that each of the searches here may play
+RESCUE = 10  # so much less is spent on the point of no return: there every placement leads to as many others
+LONGEST = 100_000  # steps of a run that is walked boundary by boundary
+
+
+def explain(player: Player, trial: Trial, bound: int, allowance: int = ALLOWANCE) -> Counterexample:
+    """A failed trial, made small and told. `bound`: so many further preemptions may try to save the run.
+
+    allowance: steps that may be played for each part.
+    """
+    trial = minimise(player, trial, allowance)
+    assert trial.failure is not None
+    schedule, failure = trial.schedule, trial.failure
+    told: tuple[Site, ...] = ()
+    remarks: tuple[str, ...] = ()
+    frame, back = None, None
+    if schedule:
+        walked = walk(player, schedule[:-1], schedule[-1].at, LONGEST)
+        frame, said = windows.window(Trials(player, allowance), schedule, failure, walked)
+        failing = walk(player, schedule, schedule[-1].at, LONGEST)
+        back, more = windows.no_return(Trials(player, allowance // RESCUE), schedule, bound, failing)
+        remarks = (*said, *more)
+        told = sites(player, schedule, failing)
+    text = replay.encode(player.experiment, player, schedule)
+    return Counterexample(schedule, failure, told, frame, waiting(player, trial), back, None, text, remarks)
+
+
+def describe(example: Counterexample) -> list[str]:
+    """The lines that a command prints."""
+    return list(_lines(example))
+
+
+def _lines(example: Counterexample) -> Iterator[str]:
+    failure = example.failure
+    yield f"{failure.kind.value}: {failure.message} (step {failure.step:,} of the window)"
+    if not example.schedule:
+        yield "  without any preemption"
+    for number, place in enumerate(example.sites, 1):
+        yield f"  {number}. {_preemption(place)}"
+    if example.window is not None:
+        yield f"  window: {_window(example.window)}"
+    yield from (f"  {sentence}" for sentence in example.waiting or failure.details)
+    if example.no_return is not None:
+        yield f"  no return: from {_where(example.no_return)} on nothing saves the run"
+    if example.difference is not None:
+        yield f"  first difference: {example.difference.sentence}"
+    yield from (f"  note: {remark}" for remark in example.remarks)
+    if example.replay:
+        yield f"  replay: {example.replay}"
+
+
+def _preemption(site: Site) -> str:
+    burst = f" ×{site.placement.burst}" if site.placement.burst > 1 else ""
+    who = f"thread {site.thread}" if site.thread else "the code"
+    return f"{line_name(site.placement.line)}{burst} interrupts {who} before {_where(site)}"
+
+
+def _where(site: Site) -> str:
+    """`work_take+0x10 (workqueue.asm:41), visit 2, boundary 168`."""
+    number = "" if site.boundary == NOT_COUNTED else f", boundary {site.boundary:,}"
+    return f"{site.place}, visit {site.visit:,}{number}"
+
+
+def _window(window: Window) -> str:
+    """`any of 37 of 4,812 boundaries: from here to there`."""
+    if window.count == 1:
+        return f"only this one of {window.boundaries:,} boundaries"
+    stretch = window.last.boundary - window.first.boundary + 1
+    return (
+        f"any of {window.count:,} of {window.boundaries:,} boundaries"
+        f"{'' if stretch == window.count else ', around here'}: "
+        f"from {window.first.place} to {window.last.place}"
+    )
