@@ -13,7 +13,10 @@ from ringzero_kernel.config import MEMORY, SOURCES, SUCCESS_EXIT
 
 NAMES = [stage.name for stage in read_stages(STAGES).of("scenarios") if stage.name.startswith("try-")]
 LONGEST = 5_000  # steps from scenario_start to stage_passed
-SPINS = {"try-spin": 150_000}  # here a thread spins until its quantum, of two fast ticks at most, is over
+LONGER = {
+    "try-spin": 150_000,  # here a thread spins until its quantum, of two fast ticks at most, is over
+    "try-user-read": 10_000,  # an address space is six frames of zeroes
+}
 
 
 def boot(only: str, **defines: str) -> Machine:
@@ -35,7 +38,7 @@ def test_a_scenario_alone(name: str, quantum: str) -> None:
     assert str(machine.run(until_symbol="scenario_start", max_steps=200_000).reason.value) == "symbol"
     start = machine.step
     assert machine.registers["rflags"] & 0x200
-    longest = SPINS.get(name, LONGEST)
+    longest = LONGER.get(name, LONGEST)
     assert machine.run(until_symbol="stage_passed", max_steps=start + longest).reason.value == "symbol"
     stop = machine.run(max_steps=start + 300_000)
     assert (stop.reason.value, stop.exit_status) == ("exit", SUCCESS_EXIT)
@@ -56,3 +59,17 @@ def test_a_name_that_there_is_not(name: str) -> None:
     assert stop.exit_status != SUCCESS_EXIT
     last = machine.serial.decode().splitlines()[-1]
     assert last == f"[fail] {name[:31]}: there is a scenario of that name"
+
+
+@pytest.mark.parametrize("after", [50, 500, 780])
+def test_input_from_outside_is_what_the_reader_reads(after: int) -> None:
+    """A byte that comes before the reader runs, or while it looks: none goes round the chip then."""
+    machine = boot("try-serial-read")
+    machine.run(until_symbol="scenario_start", max_steps=200_000)
+    start = machine.step
+    machine.send_serial(b"k", at_step=start + after)
+    fed: list[int] = []
+    machine.add_probe("serial_feed", lambda machine: fed.append(machine.step))
+    assert machine.run(until_symbol="stage_passed", max_steps=start + LONGEST).reason.value == "symbol"
+    assert fed == []
+    assert machine.run(max_steps=start + 300_000).exit_status == SUCCESS_EXIT

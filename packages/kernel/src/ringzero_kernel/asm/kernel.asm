@@ -90,5 +90,6 @@
 %include "scenarios_queue.asm"
 %include "scenarios_threads.asm"
 %include "scenarios_sched.asm"
+%include "scenarios_wait.asm"
 
 %include "end.asm"              ; the ends of the sections: nothing may follow

@@ -39,6 +39,9 @@ scenarios:
         scenario "try-wq-close", try_wq_close
         scenario "try-system-chain", try_system_chain
         scenario "try-wq-handler", try_wq_handler
+        scenario "try-wait-on", try_wait_on
+        scenario "try-serial-read", try_serial_read
+        scenario "try-user-read", try_user_read
 scenarios_end:
 
 section .text
