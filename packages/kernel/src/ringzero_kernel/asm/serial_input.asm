@@ -171,9 +171,13 @@ routine serial_read, "serial_read"
 routine serial_await, "serial_await"
         irq_save
         spin_lock serial_readers+waitq.lock
+%ifndef BUG_B22
         mov rax, [serial_head]
         cmp rax, [serial_tail]
         jne .there              ; it came since serial_take looked
+%else
+        ; serial_take has looked, and nobody looks again: what came since then wakes nobody
+%endif
         lea rdi, [serial_readers]
         call waitq_block
 .there:
@@ -187,7 +191,11 @@ routine serial_await, "serial_await"
 ; clobbers: scratch
 ; interrupts: on; from threads only
 routine serial_take, "serial_take"
+%ifndef BUG_B24
         call softirq_disable
+%else
+        ; deferred work is not kept out: it spins for the lock of the thread above which it runs
+%endif
         spin_lock serial_lock
         lea r8, [serial_ring]
         mov rcx, [serial_tail]
@@ -208,6 +216,8 @@ routine serial_take, "serial_take"
         mov [serial_tail], rcx
         spin_unlock serial_lock
         push r9
+%ifndef BUG_B24
         call softirq_enable
+%endif
         pop rax
         ret

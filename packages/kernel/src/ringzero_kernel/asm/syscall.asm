@@ -76,6 +76,14 @@ routine syscall_entry, "syscall_entry"
         mov rdi, rsp
         call syscall_dispatch
         cli
+%ifdef BUG_B20
+        cmp dword [gs:processor.need_resched], 0        ; over a switch the frame stays as the entry has left it:
+        jne .switch                                     ; its rax is the call's number
+%endif
+        mov [rsp+frame.rax], rax
+%ifdef BUG_B20
+.switch:
+%endif
         mov rdi, rsp
         call preempt_if_due
 
@@ -84,7 +92,7 @@ routine syscall_entry, "syscall_entry"
 ; out:      SYSRET
 ; interrupts: off
 routine syscall_return, "syscall_return"
-        pop_registers           ; rax is the result that dispatch left in the frame
+        pop_registers           ; rax is the call's result
         add rsp, 16
         pop rcx                 ; rip: in the user half, since nothing is mapped at its very end
         add rsp, 8
@@ -93,31 +101,27 @@ routine syscall_return, "syscall_return"
         swapgs
         o64 sysret
 
-; syscall_dispatch - calls the routine for a number and leaves its result in the frame.
+; syscall_dispatch - calls the routine for a number.
 ; in:       rdi = frame
-; out:      frame.rax
+; out:      rax = its result
 ; clobbers: scratch
 ; interrupts: on
 routine syscall_dispatch, "syscall_dispatch"
         push rbp
         mov rbp, rsp
-        push rbx
-        mov rbx, rdi
-        mov rax, [rbx+frame.rax]
+        mov rax, [rdi+frame.rax]
         cmp rax, SYSCALLS
         jae .unknown
         lea rcx, [syscall_table]
         mov rcx, [rcx+rax*8]
-        mov rdi, [rbx+frame.rdi]
-        mov rsi, [rbx+frame.rsi]
-        mov rdx, [rbx+frame.rdx]
+        mov rsi, [rdi+frame.rsi]
+        mov rdx, [rdi+frame.rdx]
+        mov rdi, [rdi+frame.rdi]
         call rcx
-        jmp .done
+        pop rbp
+        ret
 .unknown:
         mov rax, -ENOSYS
-.done:
-        mov [rbx+frame.rax], rax
-        pop rbx
         pop rbp
         ret
 

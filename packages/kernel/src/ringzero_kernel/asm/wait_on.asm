@@ -72,12 +72,19 @@ routine wait_on, "wait_on"
         mov rbx, [gs:processor.current]
         call wait_bucket
         mov r14, rax
+%ifdef BUG_B23
+        mov rax, -EAGAIN        ; compared outside the lock: who changes the word and wakes now, finds nobody
+        cmp [r12], r13d
+        jne .differs
+%endif
         irq_save
         spin_lock r14+waitq.lock
 .again:
+%ifndef BUG_B23
         mov rax, -EAGAIN
         cmp [r12], r13d
         jne .done
+%endif
         mov [rbx+thread.wait_word], r12
         mov rdi, r14
         call waitq_block
@@ -88,6 +95,9 @@ routine wait_on, "wait_on"
         mov qword [rbx+thread.wait_word], 0
         spin_unlock r14+waitq.lock
         irq_restore
+%ifdef BUG_B23
+.differs:
+%endif
         pop r14
         pop r13
         pop r12
