@@ -20,3 +20,17 @@ def stage_experiment(before: str, **more: Any) -> Experiment:
         "clocks": stages.clocks,
     }
     return Experiment(f"after {before}", build(defines={"QUANTUM": "1"}).data, **{**options, **more})
+
+
+def scenario_experiment(scenario: str, bug: str | None = None, **more: Any) -> Experiment:
+    """One of the kernel's scenarios, with a bug put back if one is named."""
+    stages = read_stages(STAGES)
+    options: dict[str, Any] = {
+        "machine": {"append": f"config=scenarios only={scenario}"},
+        "start": "scenario_start",
+        "until": "stage_passed",
+        "threads": stages.threads,
+        "clocks": stages.clocks,
+    }
+    image = build(defines={"QUANTUM": "1"}, bug=bug).data
+    return Experiment(scenario, image, **{**options, **more})

@@ -17,20 +17,13 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from ringzero.errors import RingzeroError, UsageError
-from ringzero.isa.control import ATTR_BIG, ATTR_LONG, EFER_LMA
-from ringzero.machine.position import flags_text, thread_text, word
+from ringzero.machine.position import VECTORS, flags_text, instruction_text, thread_text, word
 
 if TYPE_CHECKING:
     from ringzero.machine.harness import Harness
     from ringzero.machine.machine import Machine
 
-LONGEST_INSTRUCTION = 15
 Tell = Callable[..., None]
-
-VECTORS = {
-    0: "#DE", 1: "#DB", 2: "NMI", 3: "#BP", 4: "#OF", 5: "#BR", 6: "#UD", 7: "#NM", 8: "#DF", 10: "#TS", 11: "#NP",
-    12: "#SS", 13: "#GP", 14: "#PF", 16: "#MF", 17: "#AC", 18: "#MC", 19: "#XM",
-}  # fmt: skip
 
 
 def attach(harness: Harness, kind: str, form: str = "text") -> None:
@@ -124,23 +117,3 @@ def trace_instructions(harness: Harness, tell: Tell) -> None:
         tell("instruction", step=machine.step, place=str(machine.where()), text=instruction_text(machine))
 
     harness.before_step = next_instruction
-
-
-def instruction_text(machine: Machine) -> str:
-    """The instruction that is next."""
-    from ringzero.asm import disassemble
-
-    rip, at = machine.registers["rip"], machine.cpu.where
-    try:
-        code = machine.read_virtual(at, min(LONGEST_INSTRUCTION, 0x1000 - at % 0x1000))
-        return disassemble(code, mode=mode(machine), address=rip)[0][2]
-    except RingzeroError:
-        return "(not readable)"
-
-
-def mode(machine: Machine) -> int:
-    """64, 32 or 16, by CS.L and EFER.LMA, and CS.D."""
-    attr = machine.registers["cs_attr"]
-    if machine.registers["efer"] & EFER_LMA and attr & ATTR_LONG:
-        return 64
-    return 32 if attr & ATTR_BIG else 16

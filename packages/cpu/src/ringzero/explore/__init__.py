@@ -7,6 +7,7 @@
     threads     the guest's threads, as its stage list says how to find them
     oracles     what may be wrong with a run
     search      iterative bounding: no preemption, one, two, ...
+    timeline    a schedule played and written down: who ran when, what interrupted whom (recorder and locks do it)
     result      what a search has found, in values that every report is made from
 
 Rule of this room: a verdict is a function of the experiment and the bound, never of the host's clock, of how many

@@ -61,6 +61,7 @@ class Player:
         self.look = Look(self.machine, self.threads, self)
         self.invariants = [load(name) for name in experiment.invariants]
         self.success = load(experiment.success) if experiment.success else None
+        self.watch: Callable[[], object] | None = None  # called after every step; the run stays the same
         self._at_end = False
         if experiment.until is not None:
             self.machine.add_probe(experiment.until, self._reached)
@@ -140,9 +141,17 @@ class Player:
         while not progress.ended and (until is None or self.at < until):
             limit = min(progress.since + self.patience, self.max_steps)
             goal = limit if until is None else min(until, limit)
-            stop = self.machine.run(until_step=self.origin + max(goal, self.at + 1))
-            self._went(stop)
+            self._went(self._run(self.origin + max(goal, self.at + 1)))
         return not progress.ended
+
+    def _run(self, step: int) -> Stop:
+        """Run the machine to a step at most: in one go, or by single steps while somebody watches."""
+        while self.watch is not None:
+            stop = self.machine.run(steps=1)
+            self.watch()
+            if stop.reason is not StopReason.STEP or self.machine.step >= step:
+                return stop
+        return self.machine.run(until_step=step)
 
     def _went(self, stop: Stop) -> None:
         """What a piece of the run has come to."""
@@ -264,7 +273,7 @@ class Player:
         progress.since = self.at
 
     def _one_step(self) -> bool:
-        stop = self.machine.run(steps=1)
+        stop = self._run(self.machine.step + 1)
         if stop.reason is StopReason.STEP:
             return True
         self._went(stop)

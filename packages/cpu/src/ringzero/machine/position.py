@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ringzero.errors import RingzeroError
+from ringzero.isa.control import ATTR_BIG, ATTR_LONG, EFER_LMA
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,6 +21,11 @@ GENERAL = ("rax", "rbx", "rcx", "rdx", "rsi", "rdi", "rbp", "rsp", *(f"r{number}
 CONTROL = ("cr0", "cr2", "cr3", "cr4", "efer", "cpl")
 FLAGS = {0: "cf", 2: "pf", 4: "af", 6: "zf", 7: "sf", 8: "tf", 9: "if", 10: "df", 11: "of"}
 NAME_LIMIT = 32
+LONGEST_INSTRUCTION = 15
+VECTORS = {
+    0: "#DE", 1: "#DB", 2: "NMI", 3: "#BP", 4: "#OF", 5: "#BR", 6: "#UD", 7: "#NM", 8: "#DF", 10: "#TS", 11: "#NP",
+    12: "#SS", 13: "#GP", 14: "#PF", 16: "#MF", 17: "#AC", 18: "#MC", 19: "#XM",
+}  # fmt: skip
 
 
 def position_lines(machine: Machine, thread: str | None = None) -> Iterator[str]:
@@ -78,3 +84,23 @@ def text(machine: Machine, address: int, size: int) -> str:
     """A NUL-terminated text of the guest, as far as it is printable."""
     content = machine.read_virtual(address, size).split(b"\0")[0]
     return "".join(character if character.isprintable() else "." for character in content.decode("latin-1"))
+
+
+def instruction_text(machine: Machine) -> str:
+    """The instruction that is next."""
+    from ringzero.asm import disassemble
+
+    rip, at = machine.registers["rip"], machine.cpu.where
+    try:
+        code = machine.read_virtual(at, min(LONGEST_INSTRUCTION, 0x1000 - at % 0x1000))
+        return disassemble(code, mode=mode(machine), address=rip)[0][2]
+    except RingzeroError:
+        return "(not readable)"
+
+
+def mode(machine: Machine) -> int:
+    """64, 32 or 16, by CS.L and EFER.LMA, and CS.D."""
+    attr = machine.registers["cs_attr"]
+    if machine.registers["efer"] & EFER_LMA and attr & ATTR_LONG:
+        return 64
+    return 32 if attr & ATTR_BIG else 16
