@@ -13,10 +13,7 @@ from ringzero_kernel.config import MEMORY, SOURCES, SUCCESS_EXIT
 
 NAMES = [stage.name for stage in read_stages(STAGES).of("scenarios") if stage.name.startswith("try-")]
 LONGEST = 5_000  # steps from scenario_start to stage_passed
-LONGER = {
-    "try-spin": 150_000,  # here a thread spins until its quantum, of two fast ticks at most, is over
-    "try-user-read": 10_000,  # an address space is six frames of zeroes
-}
+LONGER = {"try-user-read": 10_000}  # an address space is six frames of zeroes
 
 
 def boot(only: str, **defines: str) -> Machine:
@@ -40,7 +37,7 @@ def test_a_scenario_alone(name: str, quantum: str) -> None:
     assert machine.registers["rflags"] & 0x200
     longest = LONGER.get(name, LONGEST)
     assert machine.run(until_symbol="stage_passed", max_steps=start + longest).reason.value == "symbol"
-    stop = machine.run(max_steps=start + 300_000)
+    stop = machine.run(max_steps=start + 100_000)
     assert (stop.reason.value, stop.exit_status) == ("exit", SUCCESS_EXIT)
     assert markers(machine)[-2:] == [name, "all-passed"]
     assert len([marker for marker in markers(machine) if marker.startswith("try-")]) == 1
@@ -72,4 +69,4 @@ def test_input_from_outside_is_what_the_reader_reads(after: int) -> None:
     machine.add_probe("serial_feed", lambda machine: fed.append(machine.step))
     assert machine.run(until_symbol="stage_passed", max_steps=start + LONGEST).reason.value == "symbol"
     assert fed == []
-    assert machine.run(max_steps=start + 300_000).exit_status == SUCCESS_EXIT
+    assert machine.run(max_steps=start + 100_000).exit_status == SUCCESS_EXIT

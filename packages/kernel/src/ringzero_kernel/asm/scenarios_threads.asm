@@ -127,8 +127,7 @@ routine try_parker, "try_parker"
         mov rax, rbx
         ret
 
-; try_spin - a thread that never gives the CPU away is preempted: what it spins for comes from another. The timer is
-;            fast because, without an explorer, it spins until its quantum is over.
+; try_spin - a thread spins for what another does: an interrupt takes the CPU from it.
 ; in:       nothing
 ; out:      nothing
 ; clobbers: scratch
@@ -136,30 +135,41 @@ routine try_parker, "try_parker"
 routine try_spin, "try_spin"
         push rbx
         call try_init
-        mov edi, HZ_FAST
-        call timer_rate
+        lea rax, [try_end_quantum]
+        mov [serial_hook], rax
         spawn try_spinner, 7, "spinner"
         mov rbx, rax
-        call yield
+        call yield              ; until the interrupt that it asks for
         mov qword [try_flag], 1
         mov rdi, rbx
         call kthread_join
         cmp rax, 7
         must e, "it has seen the flag"
         passed
-        mov edi, HZ
-        call timer_rate
+        mov qword [serial_hook], 0
         pop rbx
         ret
 
-; try_spinner - a thread: spins until try_flag is set.
+; try_spinner - a thread: asks for an interrupt, so that no time need pass, and spins until try_flag is set.
 ; in:       rdi = exit code
 ; out:      rax = exit code
 ; clobbers: everything
 ; interrupts: on
 routine try_spinner, "try_spinner"
+        mov rbx, rdi
+        call serial_interrupt_on
+.again:
         pause
         cmp qword [try_flag], 0
-        je try_spinner
-        mov rax, rdi
+        je .again
+        mov rax, rbx
         ret
+
+; try_end_quantum - a serial hook: the interrupted thread has run long enough. Once is enough.
+; in:       nothing
+; out:      nothing
+; clobbers: scratch
+; interrupts: off
+routine try_end_quantum, "try_end_quantum"
+        mov dword [gs:processor.need_resched], 1
+        jmp serial_interrupt_off
