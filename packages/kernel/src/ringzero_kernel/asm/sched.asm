@@ -159,8 +159,11 @@ routine quantum_tick, "quantum_tick"
         mov rax, [gs:processor.current]
         cmp rax, [gs:processor.idle]
         je .done
-        sub dword [rax+thread.quantum], 1
-        ja .done                ; more than 0 left
+        cmp dword [rax+thread.quantum], 0
+        je .over                ; since an earlier tick: the switch was put off (see softirq.asm)
+        dec dword [rax+thread.quantum]
+        jnz .done
+.over:
         mov dword [gs:processor.need_resched], 1
 .done:
         ret
