@@ -25,6 +25,8 @@ ORACLES = {
     "registers",
 }
 
+EXPLORED = {"QUANTUM": "1"}  # the images that the museum needs too: each is assembled once
+
 
 @pytest.mark.parametrize("one", BUGS.values(), ids=BUGS)
 def test_every_bug_is_told_whole(one: Bug) -> None:
@@ -42,7 +44,7 @@ def test_every_bug_is_told_whole(one: Bug) -> None:
 def test_the_list_and_the_sources_name_the_same_bugs() -> None:
     """Each bug is listed once, and has its place in the kernel proper, not in a test of it."""
     ids = re.findall(r'^id = "(.*)"', LIST.read_text(), re.MULTILINE)
-    assert list(BUGS) == ids
+    assert list(BUGS) == ids == sorted(ids, key=lambda name: (int(name.strip("Bab")), name))
     assert len(set(ids)) == len(ids)
     defined = set()
     for path in sorted(SOURCES.glob("*.asm")):
@@ -54,12 +56,12 @@ def test_the_list_and_the_sources_name_the_same_bugs() -> None:
 
 @pytest.fixture(scope="module")
 def sound() -> bytes:
-    return build().data
+    return build(defines=EXPLORED).data
 
 
 @pytest.mark.parametrize("name", BUGS)
 def test_every_bug_builds_another_image(name: str, sound: bytes) -> None:
-    assert build(bug=name).data != sound
+    assert build(defines=EXPLORED, bug=name).data != sound
 
 
 def test_a_bug_is_a_define() -> None:

@@ -86,6 +86,8 @@
 %include "tests_stress.asm"
 
 %include "scenarios.asm"        ; what is explored: every placement of interrupts
+%include "scenarios_sleep.asm"
+%include "scenarios_log.asm"
 %include "scenarios_work.asm"
 %include "scenarios_queue.asm"
 %include "scenarios_threads.asm"

@@ -18,7 +18,16 @@
 
 LOG_SIZE        equ 2048        ; a power of two
 
+%ifdef BUG_B6A                          ; found taken by a handler
+%define DISPLAY_LOCK
+%elifdef BUG_B6B                        ; found taken by a thread
+%define DISPLAY_LOCK
+%endif
+
 section .bss
+%ifdef DISPLAY_LOCK
+display_lock:   resq 1
+%endif
 log_ring:       resb LOG_SIZE
 log_head:       resq 1
 log_tail:       resq 1
@@ -106,9 +115,18 @@ routine log_drain, "log_drain"
         push rax
         call serial_put
         pop rax
+%ifdef DISPLAY_LOCK
+        ; the screen's own lock, held with interrupts on: who logs with interrupts off finds it taken, and spins for ever
+        spin_unlock log_lock
+        irq_restore
+        spin_lock display_lock
+        call screen_put
+        spin_unlock display_lock
+%else
         call screen_put
         spin_unlock log_lock
         irq_restore             ; here a handler may come in, and log
+%endif
         jmp .next
 .empty:
         spin_unlock log_lock

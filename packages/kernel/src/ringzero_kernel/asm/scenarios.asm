@@ -26,7 +26,13 @@ endstruc
 section .rodata
         align 8, db 0
 scenarios:
+        scenario "try-completion", try_completion
+        scenario "try-sleep", try_sleep
+        scenario "try-log-handler", try_log_handler
+        scenario "try-log-irqs-off", try_log_irqs_off
+        scenario "try-work-requeue", try_work_requeue
         scenario "try-wq-park", try_wq_park
+        scenario "try-wq-destroy", try_wq_destroy
         scenario "try-spawn", try_spawn
         scenario "try-exit", try_exit
         scenario "try-stop", try_stop

@@ -23,8 +23,10 @@ pads
 ; clobbers: rax
 ; interrupts: off
 routine ready_push, "ready_push"
+%ifndef BUG_B4
         cmp rdi, [gs:processor.idle]
         je .idle
+%endif
         mov qword [rdi+thread.next], 0
         mov rax, [gs:processor.ready_tail]
         mov [gs:processor.ready_tail], rdi
@@ -78,8 +80,10 @@ routine schedule, "schedule"
         mov rdi, [gs:processor.current]
         cmp dword [rdi+thread.state], STATE_RUNNING
         jne .choose
+%ifndef BUG_B4                          ; without this the idle thread takes turns with those that have work
         cmp rdi, [gs:processor.idle]
         je .choose
+%endif
         mov dword [rdi+thread.state], STATE_READY
         call ready_push
 .choose:

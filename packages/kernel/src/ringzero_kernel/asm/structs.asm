@@ -24,7 +24,11 @@ endstruc
 ;
 ;   waitq.head --> tid 7 -- thread.wait_next --> tid 0 -- thread.wait_next --> NO_WAITER
 ;   waitq.tail -----------------------------------^
+%ifdef BUG_B1
+NO_WAITER       equ 0           ; a queue in which TID 0 waits alone looks empty: its wake-up is lost
+%else
 NO_WAITER       equ -1          ; all ones, never 0: TID 0 is a thread, and it waits like any other
+%endif
 
 struc waitq
 .lock           resd 1          ; protects the queue and, by its users' choice, the condition waited for

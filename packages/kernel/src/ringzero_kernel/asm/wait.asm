@@ -43,7 +43,15 @@ routine waitq_block, "waitq_block"
         call waitq_link
         mov dword [rbx+thread.state], STATE_BLOCKED
         spin_unlock r12+waitq.lock
+%ifdef BUG_B3
+        ; BLOCKED, it runs on until its quantum is over, and nobody counts while interrupts are off
+        cmp dword [gs:processor.need_resched], 0
+        je .runs_on
+%endif
         call schedule
+%ifdef BUG_B3
+.runs_on:
+%endif
         spin_lock r12+waitq.lock
         cmp qword [rbx+thread.wait_queue], 0
         je .done
@@ -168,6 +176,9 @@ routine complete, "complete"
         cmp qword [rdi+completion.done], -1
         je .wake                ; complete_all came before; it stays
         inc qword [rdi+completion.done]
+%ifdef BUG_B15
+        mfence
+%endif
 .wake:
         add rdi, completion.waiters
         call waitq_wake_one
@@ -203,11 +214,31 @@ routine wait_for_completion, "wait_for_completion"
         irq_save
         spin_lock rbx+completion.waiters+waitq.lock
 .again:
+%ifdef BUG_B15
+        mfence                  ; nothing to order on one CPU: the lock before it has done so already
+%endif
         mov rax, [rbx+completion.done]
         test rax, rax
         jnz .happened
+%ifdef BUG_B2
+        ; not yet, and not yet asleep: a completion that comes in here wakes nobody
+        spin_unlock rbx+completion.waiters+waitq.lock
+        irq_restore
+        irq_save
+        spin_lock rbx+completion.waiters+waitq.lock
+%endif
+%ifdef BUG_B5
+        ; it never sleeps: each round it gives the CPU away, then halts for what is left of its own tick
+        spin_unlock rbx+completion.waiters+waitq.lock
+        call yield
+        sti
+        hlt
+        cli
+        spin_lock rbx+completion.waiters+waitq.lock
+%else
         lea rdi, [rbx+completion.waiters]
         call waitq_block
+%endif
         jmp .again
 .happened:
         cmp rax, -1

@@ -15,6 +15,12 @@
 WORK_PENDING    equ 0           ; bits of work.state
 WORK_RUNNING    equ 1
 
+%ifdef BUG_B9A
+%define WORK_COMPLETED
+%elifdef BUG_B9B
+%define WORK_COMPLETED
+%endif
+
 struc work
 .function       resq 1          ; called with rdi = argument, rsi = the work item
 .argument       resq 1
@@ -26,6 +32,9 @@ struc work
 .queued         resq 1
 .ran            resq 1
 .waiters        resb waitq_size
+%ifdef WORK_COMPLETED
+.completed      resq 1          ; what B9a and B9b have in place of a comparison of `ran` and `queued`
+%endif
 endstruc
 
 section .text
@@ -45,6 +54,9 @@ routine work_init, "work_init"
         mov [rdi+work.queue], rax
         mov [rdi+work.queued], rax
         mov [rdi+work.ran], rax
+%ifdef WORK_COMPLETED
+        mov [rdi+work.completed], rax
+%endif
         add rdi, work.waiters
         jmp waitq_init
 
@@ -64,9 +76,19 @@ routine work_execute, "work_execute"
         mov rsi, rbx
         call [rbx+work.function]
 
+%ifdef BUG_B9B
+        ; Idle, and not yet `completed`: queued again here, the next run is taken for done when this one says so
+        lock btr dword [rbx+work.state], WORK_RUNNING
+        irq_save
+        spin_lock rbx+work.waiters+waitq.lock
+%else
         irq_save                ; Idle, counted and announced in one piece
         spin_lock rbx+work.waiters+waitq.lock
         lock btr dword [rbx+work.state], WORK_RUNNING
+%endif
+%ifdef WORK_COMPLETED
+        mov qword [rbx+work.completed], 1
+%endif
         inc qword [rbx+work.ran]
         lea rdi, [rbx+work.waiters]
         call waitq_wake_all
@@ -94,8 +116,13 @@ routine work_wait, "work_wait"
         mov r12, [rbx+work.queued]
 .again:
         xor r13d, r13d
+%ifdef WORK_COMPLETED
+        cmp qword [rbx+work.completed], 0
+        jne .done
+%else
         cmp [rbx+work.ran], r12
         jae .done
+%endif
         mov r13, -EDEADLK
         mov rax, [gs:processor.current]
         mov rax, [rax+thread.serves]

@@ -146,6 +146,11 @@ routine worker_ensure, "worker_ensure"
 routine work_append, "work_append"
         mov [r12+work.queue], rbx
         mov qword [r12+work.next], 0
+%ifdef BUG_B9A
+        ; `completed` stays as the last run left it: whoever waits for this one need not
+%elifdef BUG_B9B
+        mov qword [r12+work.completed], 0
+%endif
         inc qword [r12+work.queued]
         inc qword [rbx+workqueue.queued]
         mov rax, [rbx+workqueue.tail]
@@ -257,6 +262,28 @@ routine flush_workqueue, "flush_workqueue"
         cmp rbx, [rax+thread.serves]
         mov rax, -EDEADLK
         je .done
+%ifdef BUG_B7
+        ; an item that is queued and waited for, as if there were a worker: after destroy nobody runs it
+        sub rsp, work_size
+        mov r12, rsp
+        mov rdi, r12
+        lea rsi, [completion_done]
+        lea rdx, [rbx+workqueue.destroyed]
+        mov rcx, [rbx+workqueue.name]
+        call work_init
+        irq_save
+        spin_lock rbx+workqueue.more+waitq.lock
+        lock bts dword [r12+work.state], WORK_PENDING
+        call work_append
+        lea rdi, [rbx+workqueue.more]
+        call waitq_wake_one
+        spin_unlock rbx+workqueue.more+waitq.lock
+        irq_restore
+        mov rdi, r12
+        call work_wait
+        add rsp, work_size
+        jmp .done
+%endif
         irq_save
         spin_lock rbx+workqueue.drained+waitq.lock
         mov r12, [rbx+workqueue.queued]
