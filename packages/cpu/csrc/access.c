@@ -9,7 +9,8 @@ static int data_page(rz_engine *e, uint64_t linear, int how, uint64_t *physical)
     rz_tlb *tlb = &e->tlb[access & RZ_HOW_USER ? 1 : 0];
     const rz_entry *entry = RZ_TLB_ENTRY(tlb, linear);
     uint64_t tag = linear & ~RZ_OFFSET;
-    uint64_t held = how & RZ_HOW_WRITE ? tlb->permitted[RZ_TLB_OFFSET(linear) / sizeof(rz_entry)] : entry->read;
+    uint64_t held = how & RZ_HOW_WRITE ? tlb->permitted[RZ_TLB_OFFSET(linear) / sizeof(rz_entry)]
+                                       : entry->read & ~e->veil;
     if (held == tag) {
         *physical = entry->addend + linear - (uint64_t)(uintptr_t)e->ram;
         return 0;
@@ -47,13 +48,29 @@ static int locate(rz_engine *e, uint64_t linear, unsigned size, int how, span *s
     return watched(e, at, size, how & RZ_HOW_WRITE) ? RZ_LEAVE_WATCH : 0;
 }
 
+/* The instruction leaves, and will be run again in another way, unless it has faulted. */
+static int leave(rz_engine *e, int reason)
+{
+    if (e->log.on && reason != RZ_LEAVE_FAULT)
+        rz_log_drop(e, rz_step(e));
+    return reason;
+}
+
+static void log_span(rz_engine *e, const span *s, uint64_t kind)
+{
+    for (int i = 0; i < s->parts; i++)
+        rz_log_access(e, s->physical[i], s->length[i], kind);
+}
+
 /* A load that the loop's translation entry did not serve, with `how` WRITE also all that the store will check. */
 RZ_COLD int rz_slow_load(rz_engine *e, uint64_t linear, unsigned size, int how)
 {
     span s;
     int reason = locate(e, linear, size, how, &s);
     if (reason)
-        return reason;
+        return leave(e, reason);
+    if (e->log.on && !(how & RZ_SYSTEM_ACCESS && how & RZ_HOW_WRITE)) /* which asks whether it may write, and no more */
+        log_span(e, &s, RZ_ACCESS_READ);
     e->loaded = 0;
     memcpy(&e->loaded, e->ram + s.physical[0], s.length[0]);
     if (s.parts == 2)
@@ -67,7 +84,7 @@ static void note_write(rz_engine *e, uint64_t linear, uint64_t page, int how)
     rz_tlb *tlb = &e->tlb[privilege(e, how) ? 1 : 0];
     uint64_t tag = linear & ~RZ_OFFSET;
     e->page_flags[page] &= (uint8_t)~RZ_CLEAN;
-    if (!e->page_flags[page] && tlb->permitted[RZ_TLB_OFFSET(linear) / sizeof(rz_entry)] == tag)
+    if (!e->page_flags[page] && !e->log.on && tlb->permitted[RZ_TLB_OFFSET(linear) / sizeof(rz_entry)] == tag)
         RZ_TLB_ENTRY(tlb, linear)->write = tag;
 }
 
@@ -76,7 +93,9 @@ RZ_COLD int rz_slow_store(rz_engine *e, uint64_t linear, unsigned size, uint64_t
     span s;
     int reason = locate(e, linear, size, how | RZ_HOW_WRITE, &s), remapped = 0;
     if (reason)
-        return reason;
+        return leave(e, reason);
+    if (e->log.on)
+        log_span(e, &s, RZ_ACCESS_WRITE);
     memcpy(e->ram + s.physical[0], &value, s.length[0]);
     if (s.parts == 2)
         memcpy(e->ram + s.physical[1], (const char *)&value + s.length[0], s.length[1]);

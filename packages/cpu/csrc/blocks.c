@@ -49,6 +49,7 @@ void rz_free(rz_engine *e)
     free(e->scratch);
     free(e->draft);
     rz_forget_templates(e);
+    rz_log_free(e);
     free(e->single);
     free(e->detour);
     free(e);

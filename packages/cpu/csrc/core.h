@@ -10,6 +10,8 @@
 
 #include "arith.h"
 #include "engine.h"
+#include "footprint.h"
+#include "log.h"
 #include "uops_gen.h"
 
 #define RZ_PAGE 4096ULL
@@ -86,12 +88,26 @@ typedef struct {
 
 #define RZ_BUCKETS 16384
 
+/* What is logged while `on`: see log.h. */
+typedef struct {
+    int on, failed; /* no memory for all of it */
+    struct {
+        rz_record *records;
+        uint64_t count, room;
+    } lists[RZ_LOGS];
+    uint64_t attempt;       /* accesses from here on are of the instruction or the microprogram that runs */
+    uint64_t open, shadow;  /* the last window: IF, or none yet; the last shadow */
+    rz_footprint *walked;   /* entries that stand in the log */
+} rz_log;
+
 struct rz_engine {
     uint64_t *state;
     uint8_t *ram, *page_flags;
     uint64_t ram_size, pages;
     uint64_t generation; /* of translations: ++ at each flush */
     uint64_t loaded;     /* what a slow load read */
+    uint64_t before, rest; /* steps left before the instruction that leaves the loop's fast path, and in reserve */
+    uint64_t veil;         /* in tags for reading while accesses are logged: the loop finds none of its own */
     uint64_t nowhere;    /* a slot for numbers that are none */
     int user;            /* whether ordinary accesses are CPL 3's */
     uint64_t was_long;   /* the LONG bit of the mode that translations were cached in */
@@ -115,6 +131,7 @@ struct rz_engine {
     rz_block *single; /* run once, or a microprogram */
     rz_block *detour; /* the running block without its links, after a page table changed under it */
     uint16_t single_offsets[2];
+    rz_log log;
 };
 #define RZ_SCRATCH 8192 /* µops: bounds a block and a microprogram */
 
@@ -156,6 +173,12 @@ void rz_note_mode(rz_engine *e);
 void rz_forget_returns(rz_engine *e);
 void rz_drop_write_tags(rz_engine *e, uint64_t page);
 int rz_segment(rz_engine *e, uint64_t segment, uint64_t offset, uint64_t how, uint64_t *linear);
+
+/* log.c: `e->before` says at which step. */
+void rz_log_access(rz_engine *e, uint64_t physical, uint64_t size, uint64_t kind);
+void rz_log_flags(rz_engine *e, uint64_t flags);
+void rz_log_free(rz_engine *e);
+static inline uint64_t rz_step(const rz_engine *e) { return e->state[RZ_SLOT_end_step] - e->before - e->rest; }
 
 /* blocks.c */
 rz_block *rz_find(rz_engine *e, uint64_t linear, int *reason);

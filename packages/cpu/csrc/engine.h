@@ -13,6 +13,11 @@
 /* cdef: begin */
 typedef struct rz_engine rz_engine;
 
+/* Of the log of accesses. `what`: address << 16 | device << 8 | size << 4 | kind; in windows 0, 1 (IF) or 2 (a step in a shadow). */
+typedef struct {
+    uint64_t step, what;
+} rz_record;
+
 #define RZ_BAD_BLOCK -1 /* numbers of a block that cannot be: addresses, offsets, counts */
 #define RZ_BAD_UOP -2   /* a µop with an unknown number, slot, index or skip */
 #define RZ_BAD_END -3   /* control ran past the last µop */
@@ -33,7 +38,7 @@ int rz_micro(rz_engine *e, const uint8_t *uops, uint64_t count);
 /* Register a block. `uops` are 16 bytes each; `offsets` 2 * (n + 1) bytes. 0 or RZ_BAD_…. */
 int rz_install(rz_engine *e, uint64_t linear, uint64_t physical, uint64_t physical2, uint64_t mode, uint64_t n,
                const uint8_t *uops, uint64_t count, const uint8_t *offsets, uint64_t target0, uint64_t target1);
-/* Run a block of one instruction that is not registered. Once it has retired: STOP or WINDOW. */
+/* Run a block of one instruction that is not registered. Once it has retired: STOP, WINDOW or RETURN. */
 int rz_once(rz_engine *e, uint64_t linear, uint64_t physical, uint64_t physical2, uint64_t mode,
             const uint8_t *uops, uint64_t count, const uint8_t *offsets, uint64_t target0, uint64_t target1);
 /* Drop the blocks that were made of these physical bytes. */

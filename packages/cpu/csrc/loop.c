@@ -75,7 +75,14 @@ static uint64_t *slot(rz_engine *e, uint64_t index) { return index < RZ_SLOTS ? 
 
 static int window_open(const uint64_t *R)
 {
-    return R[RZ_SLOT_rflags] & RZ_RFLAGS_TF || (R[RZ_SLOT_rflags] & RZ_RFLAGS_IF && R[RZ_SLOT_attention]);
+    return R[RZ_SLOT_rflags] & RZ_RFLAGS_TF || (R[RZ_SLOT_rflags] & RZ_RFLAGS_IF && R[RZ_SLOT_attention] & RZ_WAITING);
+}
+
+/* Whether this is the place that somebody waits to be come back to. */
+static int has_returned(const uint64_t *R)
+{
+    return R[RZ_SLOT_attention] & RZ_RETURNING && R[RZ_SLOT_rip] == R[RZ_SLOT_return_rip]
+           && R[RZ_SLOT_rsp] == R[RZ_SLOT_return_rsp];
 }
 
 /* A store has just changed a page table. If the running code no longer lies where it did, the µops to run instead:
@@ -108,6 +115,8 @@ static RZ_COLD const rz_uop *after_remapping(rz_engine *e, const rz_block *b, co
 #define RZ_AUX aux
 #define RZ_STATE(name) R[RZ_SLOT_##name]
 #define RZ_INDEXED(index) (*slot(e, index))
+/* Steps left, but for those in reserve, before the instruction that runs. */
+#define RZ_BEFORE() ((uint64_t)left + block->n - u->index)
 #define RZ_STEP() (R[RZ_SLOT_end_step] - (uint64_t)left - rest)
 
 #define RZ_TYPE(width) RZ_TYPE_##width
@@ -128,6 +137,7 @@ static RZ_COLD const rz_uop *after_remapping(rz_engine *e, const rz_block *b, co
             memcpy(&value_, RZ_HOST(entry_, at_), width / 8);                                                          \
             target = value_;                                                                                           \
         } else {                                                                                                       \
+            e->before = RZ_BEFORE();                                                                                   \
             reason = rz_slow_load(e, at_, width / 8, (how) | RZ_STACK_BIT);                                            \
             if (RZ_UNLIKELY(reason))                                                                                   \
                 goto leave_before;                                                                                     \
@@ -142,6 +152,7 @@ static RZ_COLD const rz_uop *after_remapping(rz_engine *e, const rz_block *b, co
         if (RZ_LIKELY(((at_ + (width / 8 - 1)) & ~RZ_OFFSET) == entry_->write)) {                                      \
             memcpy(RZ_HOST(entry_, at_), &value_, width / 8);                                                          \
         } else {                                                                                                       \
+            e->before = RZ_BEFORE();                                                                                   \
             reason = rz_slow_store(e, at_, width / 8, value_, (how) | RZ_STACK_BIT);                                   \
             if (RZ_UNLIKELY(reason)) {                                                                                 \
                 const rz_uop *instead_;                                                                                \
@@ -185,6 +196,23 @@ static RZ_COLD const rz_uop *after_remapping(rz_engine *e, const rz_block *b, co
         res = rz_lazy_res(flags_);                                                                                     \
         aux = rz_lazy_aux(flags_);                                                                                     \
         set_flags(e, flags_);                                                                                          \
+        if (RZ_UNLIKELY(e->log.on)) {                                                                                  \
+            e->before = RZ_BEFORE();                                                                                   \
+            rz_log_flags(e, flags_);                                                                                   \
+        }                                                                                                              \
+    } while (0)
+#define RZ_SHADE(step)                                                                                                 \
+    do {                                                                                                               \
+        R[RZ_SLOT_shadow] = (step);                                                                                    \
+        if (RZ_UNLIKELY(e->log.on))                                                                                    \
+            rz_log_window(e, R[RZ_SLOT_shadow], 2);                                                                    \
+    } while (0)
+#define RZ_NOTE()                                                                                                      \
+    do {                                                                                                               \
+        if (RZ_UNLIKELY(e->log.on)) {                                                                                  \
+            e->before = RZ_BEFORE();                                                                                   \
+            rz_log_access(e, 0, 0, RZ_ACCESS_SYSTEM);                                                                  \
+        }                                                                                                              \
     } while (0)
 #define RZ_SET_MODE()                                                                                                  \
     do {                                                                                                               \
@@ -297,6 +325,7 @@ static int run(rz_engine *e, rz_block *block, int64_t left, uint64_t rest)
     const rz_uop *u;
     int reason, which;
 
+    e->rest = rest;
     if (!block)
         goto look_up;
     RZ_ENTER();
@@ -325,6 +354,7 @@ dispatch:
     }
     RZ_OP(RZ_OWN_STRADDLE, own_straddle)
     {
+        e->before = (uint64_t)left + block->n;
         if (!rz_straddle_holds(e, block)) {
             left += block->n;
             R[RZ_SLOT_rip] = block->linear;
@@ -356,6 +386,7 @@ dispatch:
 
 unlinked:
     R[RZ_SLOT_rip] = block->target[which];
+    e->before = (uint64_t)left;
     if (left > 0) {
         rz_block *to = rz_find_linked(e, block, block->target[which]);
         if (to) {
@@ -367,6 +398,7 @@ unlinked:
     }
     goto look_up;
 returned: /* not where the last call came from, or that call does not know its next block yet */
+    e->before = (uint64_t)left;
     if (left > 0) {
         rz_block *from = e->returns[e->calls % RZ_RETURNS], *to = NULL;
         if (from->target[1] == R[RZ_SLOT_rip] && from != e->single && from != e->detour)
@@ -387,6 +419,7 @@ look_up:
         }
     }
 find:
+    e->before = (uint64_t)left;
     reason = RZ_LEAVE_MISS;
     block = rz_find(e, R[RZ_SLOT_rip], &reason);
     if (!block)
@@ -413,6 +446,10 @@ exhausted:
     goto out;
 
 window:
+    if (RZ_UNLIKELY(has_returned(R))) {
+        reason = RZ_LEAVE_RETURN;
+        goto out;
+    }
     if (window_open(R)) {
         reason = RZ_LEAVE_WINDOW;
         goto out;
@@ -463,6 +500,7 @@ int rz_micro(rz_engine *e, const uint8_t *uops, uint64_t count)
     memcpy(b->uops, uops, count * sizeof *b->uops);
     b->uops[count] = (rz_uop){.op = RZ_OWN_END};
     error = rz_verify(b->uops, count, 1);
+    rz_log_attempt(e);
     return error ? error : run(e, b, 0, e->state[RZ_SLOT_left]);
 }
 

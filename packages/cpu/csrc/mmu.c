@@ -100,11 +100,11 @@ static void fill(rz_engine *e, uint64_t linear, uint64_t physical, int access, i
         return;
     if (!(e->state[RZ_SLOT_mode] & RZ_MODE_LONG) && linear > RZ_LOW32)
         return; /* code outside 64-bit mode must not find what lies beyond its 4 GiB */
-    if (watched(e, tag, RZ_PAGE, 1))
-        may &= MAY_FETCH; /* data there is looked at each time */
-    entry->read = may & MAY_READ ? tag : RZ_NO_TAG;
+    if (watched(e, tag, RZ_PAGE, 1) || (e->log.on && access & RZ_HOW_FETCH))
+        may &= MAY_FETCH; /* data there is looked at each time; or, what a fetch finds, data have not walked to */
+    entry->read = may & MAY_READ ? tag | e->veil : RZ_NO_TAG;
     entry->fetch = may & MAY_FETCH ? tag : RZ_NO_TAG;
-    entry->write = may & MAY_WRITE && !e->page_flags[page] ? tag : RZ_NO_TAG;
+    entry->write = may & MAY_WRITE && !e->page_flags[page] && !e->log.on ? tag : RZ_NO_TAG;
     tlb->permitted[RZ_TLB_OFFSET(linear) / sizeof(rz_entry)] = may & MAY_WRITE ? tag : RZ_NO_TAG;
     entry->addend = (uint64_t)(uintptr_t)e->ram + page * RZ_PAGE - tag;
 }
@@ -114,6 +114,7 @@ typedef struct {
     uint64_t address[4], entry[4];
     uint64_t all, any; /* AND and OR of the entries */
     int levels, size;
+    int read; /* entries that were read: the levels, and one more where the walk failed */
 } walked;
 
 /* Bits that must be 0 in an entry whose table is indexed from bit `shift` on (SDM 3A, tables 4-4 to 4-20). */
@@ -158,11 +159,11 @@ static int descend(const rz_engine *e, uint64_t linear, walked *w, uint64_t *phy
         uint64_t index = linear >> shift & ((1ULL << bits) - 1), address = (table & RZ_ADDRESS) + index * (uint64_t)size;
         uint64_t entry = read_entry(e, address, size);
         int large = entry & RZ_PTE_PS && shift != 12 && shift != 39 && (size == 8 || e->state[RZ_SLOT_cr4] & RZ_CR4_PSE);
+        w->address[w->read++] = address;
         if (!(entry & RZ_PTE_P))
             return 0;
         if (entry & reserved_bits(e, size, shift, large))
             return 9;
-        w->address[w->levels] = address;
         w->entry[w->levels++] = entry;
         w->all &= entry;
         w->any |= entry;
@@ -211,6 +212,8 @@ static int set_accessed(rz_engine *e, const walked *w, int access)
             if (pass) {
                 memcpy(e->ram + address, &entry, (size_t)w->size);
                 e->page_flags[address / RZ_PAGE] &= (uint8_t)~RZ_CLEAN;
+                if (RZ_UNLIKELY(e->log.on))
+                    rz_log_walk(e, rz_step(e), address, (uint64_t)w->size, RZ_ACCESS_MARK);
             } else if (holds_code(e, address, (uint64_t)w->size)) {
                 if (!(access & RZ_HOST_WALK))
                     return leave_at(e, RZ_LEAVE_CODE, address, (uint64_t)w->size);
@@ -253,6 +256,8 @@ int rz_walk(rz_engine *e, uint64_t linear, int access, uint64_t *physical)
     if (noncanonical(linear))
         return fault(e, access & RZ_STACK_ACCESS ? 12 : 13, 0, 0);
     reason = descend(e, linear, &w, physical);
+    for (int i = 0; RZ_UNLIKELY(e->log.on) && i < w.read; i++)
+        rz_log_walk(e, rz_step(e), w.address[i], (uint64_t)w.size, RZ_ACCESS_WALK);
     if (reason >= 0)
         return page_fault(e, linear, access, (uint64_t)reason);
     may = permissions(e, &w, access, &cacheable);
@@ -280,6 +285,8 @@ int rz_peek(const rz_engine *e, uint64_t linear, uint64_t *physical)
 int rz_translate(rz_engine *e, uint64_t linear, int access, uint64_t *physical)
 {
     access &= RZ_HOW_WRITE | RZ_HOW_FETCH | RZ_HOW_USER | RZ_SYSTEM_ACCESS;
+    e->before = e->state[RZ_SLOT_left];
+    e->rest = 0;
     rz_note_mode(e);
     return rz_walk(e, linear, access | RZ_HOST_WALK, physical);
 }

@@ -17,7 +17,7 @@ from ringzero.cpu import mode as M
 from ringzero.cpu.address import breakpoints
 from ringzero.cpu.address.mmu import is_canonical
 from ringzero.cpu.engine.engines import Engine, make_engine
-from ringzero.cpu.exits import FETCH, USER, Leave
+from ringzero.cpu.exits import FETCH, RETURNING, USER, WAITING, Leave
 from ringzero.cpu.faults import (
     CONTRIBUTORY,
     DOUBLE_FAULT,
@@ -33,7 +33,7 @@ from ringzero.cpu.lower.emitter import Systems
 from ringzero.cpu.lower.lowering import Lowerer
 from ringzero.cpu.state import SLOT, State
 from ringzero.cpu.system import delivery, realmode
-from ringzero.cpu.system.handlers import HANDLERS
+from ringzero.cpu.system.handlers import HANDLERS, NOT_SYSTEM, RETURNS
 from ringzero.cpu.system.model import DEFAULT, Model, parse_model
 from ringzero.cpu.system.processor import Processor
 from ringzero.cpu.uops.block import NO_PAGE, Block
@@ -49,6 +49,7 @@ RIP, RFLAGS, MODE, CPL, HALTED = (SLOT[n] for n in ("rip", "rflags", "mode", "cp
 LEFT, END_STEP, ATTENTION, RESUME, SHADOW = (
     SLOT[n] for n in ("left", "end_step", "attention", "resume", "shadow")
 )
+RSP, RETURN_RIP, RETURN_RSP = (SLOT[n] for n in ("rsp", "return_rip", "return_rsp"))
 NMI_PENDING, NMI_BLOCKED = SLOT["nmi_pending"], SLOT["nmi_blocked"]
 DR6, DR7, DEBUG_PENDING = SLOT["dr6"], SLOT["dr7"], SLOT["debug_pending"]
 #: Traps and aborts, and #DB in whatever role: RF is pushed as it is (SDM 3B 17.3.1.1).
@@ -64,6 +65,7 @@ class ExitReason(Enum):
     HALT = "halt"
     SHUTDOWN = "shutdown"
     STOP = "stop"
+    RETURNED = "returned"
     PROBE = "probe"
     UNSUPPORTED = "unsupported"
 
@@ -105,6 +107,10 @@ class Cpu(Processor):
         self._delivery = self._microprogram(privilege.deliver)
         self.on_delivery: list[Callable[[int, int | None, int], None]] = []
         self._stop = False
+        self.returning: tuple[int, int] | None = (
+            None  # rip and rsp: `run` returns RETURNED when they are come back to
+        )
+        self._has_returned = False
         memory.on_protect.append(self._engine.protect)
         memory.on_write.append(self._host_wrote)
         self.reset()
@@ -155,7 +161,11 @@ class Cpu(Processor):
                 found = self._boundary(end)
                 if found is not None:
                     return Exit(found)
-                if self._advance(end) is Leave.PROBE and not self._breakpoint():
+                reason = self._advance(end)
+                if self._has_returned:
+                    self._has_returned = False
+                    return Exit(ExitReason.RETURNED)
+                if reason is Leave.PROBE and not self._breakpoint():
                     if self.where in self.probes:
                         self.words[RESUME] = self.words[RIP] + 1 & M64
                         return Exit(ExitReason.PROBE)
@@ -170,6 +180,8 @@ class Cpu(Processor):
         """Before an instruction: what has to happen first, or why to come back."""
         while True:
             words = self.words
+            if self._log is not None:
+                self._log_window()
             if self._stop:
                 return ExitReason.STOP
             if self.clock.steps >= end:
@@ -221,7 +233,10 @@ class Cpu(Processor):
         if self._breakpoints and self.where in self._breakpoints and self.where not in self.probes:
             words[RESUME] = words[RIP] + 1 & M64  # `_boundary` has let it pass
         words[LEFT], words[END_STEP] = steps, start + steps
-        words[ATTENTION] = 1 if waiting else 0
+        words[ATTENTION] = WAITING if waiting else 0
+        if self.returning is not None:
+            words[ATTENTION] |= RETURNING
+            words[RETURN_RIP], words[RETURN_RSP] = self.returning
         words[RFLAGS] ^= resume
         reason = self._engine.run()
         clock.steps = words[END_STEP] - words[LEFT]
@@ -247,6 +262,8 @@ class Cpu(Processor):
         match reason:
             case Leave.BUDGET | Leave.WINDOW | Leave.STOP:
                 return
+            case Leave.RETURN:
+                self._has_returned = True
             case Leave.MISS:
                 self._translate_block()
             case Leave.FAULT:
@@ -287,6 +304,10 @@ class Cpu(Processor):
             words[RIP] = self.start_rip
             raise
         else:
+            if handler not in NOT_SYSTEM:
+                self._log_system()
+            if self.returning is not None and handler in RETURNS:
+                self._has_returned = self.returning == (words[RIP], words[RSP])
             self.clock.steps += 1
 
     def _alone(self, reason: Leave) -> None:
@@ -322,7 +343,7 @@ class Cpu(Processor):
             self._interpreter.on_code_write = self._engine.invalidate
         interpreter = self._interpreter
         interpreter.bus, interpreter.hits = self.bus, 0
-        interpreter.flush_translations()
+        interpreter.follow(self._log)
         try:
             return run(interpreter)
         finally:
@@ -349,6 +370,8 @@ class Cpu(Processor):
         self.words[HALTED] = 0
         while True:
             self.words[DEBUG_PENDING] = 0  # what a faulting instruction touched is not told
+            if fault.vector in (PAGE_FAULT, DB):
+                self._log_system()
             if fault.vector == PAGE_FAULT:
                 self.words[SLOT["cr2"]] = fault.address
             elif fault.vector == DB:
@@ -387,6 +410,7 @@ class Cpu(Processor):
     ) -> None:
         """One delivery, one step; `on_delivery` hears of it. Raises GuestFault with nothing changed."""
         words, rip = self.words, self.words[RIP]
+        words[LEFT], words[END_STEP] = 0, self.clock.steps
         for name, value in (
             ("vector", vector), ("error", error or 0), ("has_error", error is not None), ("software", software),
             ("external", external), ("rip", rip), ("flags", flags),

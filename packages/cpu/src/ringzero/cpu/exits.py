@@ -20,6 +20,7 @@ class Leave(IntEnum):
     PROBE = 7  # the probe at `rip` was reached, before its instruction
     STOP = 8  # a microprogram came to its end
     WATCH = 9  # the instruction at `rip` touches memory that a hardware breakpoint watches; nothing of it has been done
+    RETURN = 10  # an instruction retired that came back to return_rip and return_rsp
 
 
 #: Bits of a page's byte in `Memory.page_flags`. A page without any may be written without a thought.
@@ -34,3 +35,12 @@ READ, WRITE, FETCH, USER, IMPLICIT = 0, 1, 2, 4, 16
 MOVS, STOS, LODS, CMPS, SCAS = 1, 2, 3, 4, 5
 
 PHYSICAL_BITS = 40
+
+#: Bits of `attention`: an interrupt is pending, so leave when one can be taken; somebody waits for a return.
+WAITING, RETURNING = 1, 2
+
+#: Kinds of records in the log of accesses; see `engine.log`.
+ACCESS_READ, ACCESS_WRITE, ACCESS_WALK, ACCESS_MARK = 0, 1, 2, 3
+ACCESS_DEVICE_READ, ACCESS_DEVICE_WRITE, ACCESS_SYSTEM = 4, 5, 6
+#: The device of an access that nobody answers.
+NO_DEVICE = 63

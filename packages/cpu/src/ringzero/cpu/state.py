@@ -54,7 +54,9 @@ EXCHANGE = (
     "mode",  # how bytes decode and what they may do; see `mode`
     "left",  # steps the engine may still retire
     "end_step",  # `steps` when `left` has come to 0
-    "attention",  # an interrupt is pending: leave when one can be taken
+    "attention",  # what to leave for at the end of a block that says so: `exits.WAITING`, `exits.RETURNING`
+    "return_rip",
+    "return_rsp",  # the return that is waited for
     "resume",  # this linear address + 1 has had its probe: do not stop there again
     "next_rip",  # where the instruction that left for the driver ends
     "exit_d",

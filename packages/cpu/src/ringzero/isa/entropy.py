@@ -20,5 +20,6 @@ def random_number(b: Builder, dst: Reg) -> None:
     """There is always a number: CF is 1, and the other flags are 0 (SDM 2B, RDRAND)."""
     number = b.temp()
     b.emit("random", number)
+    b.emit("note")
     b.set_flags(b.const(F.CF), b.const(F.ARITHMETIC))
     b.write(dst, number)

@@ -61,6 +61,7 @@ def write_base(b: Builder, src: Reg) -> None:
     if b.size == 8:
         b.fault_if(b.noncanonical(value), GP)
     b.set(f"{b.form.mnemonic[2:4]}_base", value)
+    b.emit("note")
 
 
 @lowers("rdpid")

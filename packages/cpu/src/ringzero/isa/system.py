@@ -161,6 +161,7 @@ def load_table(b: Builder, src: Mem) -> None:
         base = b.bits(base, b.const(0xFFFFFF))
     b.set(f"{table}_limit", limit)
     b.set(f"{table}_base", base)
+    b.emit("note")
 
 
 @lowers("invlpg")
@@ -190,11 +191,13 @@ def swapgs(b: Builder) -> None:
     old = b.copy(b.get("gs_base"))
     b.set("gs_base", b.get("kernel_gs_base"))
     b.set("kernel_gs_base", old)
+    b.emit("note")
 
 
 @lowers("clts")
 def clts(b: Builder) -> None:
     b.set("cr0", b.bits(b.get("cr0"), b.const(~CR0_TS)))
+    b.emit("note")
 
 
 @lowers("invd", "wbinvd", "wbnoinvd")

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import NamedTuple, Protocol
 
+from ringzero.cpu.exits import NO_DEVICE
 from ringzero.errors import UsageError
 
 PORTS = 0x10000
@@ -57,6 +58,21 @@ class Bus:
         self._mmio: list[Range] = []
         self._mmio_starts: list[int] = []
         self.unknown: Counter[Unknown] = Counter()
+        #: Hears of each access while somebody records: the device's number, address, size, whether it is a write.
+        self.listener: Callable[[int, int, int, bool], None] | None = None
+        self._numbers: dict[str, int] = {}  # of devices, by name, in the order in which they were added
+
+    def number(self, device: BusDevice | None) -> int:
+        """A small number for a device; NO_DEVICE for none."""
+        return NO_DEVICE if device is None else self._numbers[device.name]
+
+    def tell(self, device: BusDevice | None, address: int, size: int, *, write: bool) -> None:
+        """Something has asked the device, or a line of it has changed."""
+        if self.listener is not None:
+            self.listener(self.number(device), address, size, write)
+
+    def _name(self, device: BusDevice) -> None:
+        self._numbers.setdefault(device.name, min(len(self._numbers), NO_DEVICE - 1))
 
     def add_ports(self, first: int, count: int, device: BusDevice, width: int = 1) -> None:
         """Give `count` ports from `first` to a device. Raises UsageError when one of them is taken or no port."""
@@ -68,6 +84,7 @@ class Bus:
             raise UsageError(
                 f"{device.name}: port {taken[0]:#x} belongs to {owner} already; choose another iobase"
             )
+        self._name(device)
         owned = Range(first, first + count - 1, width, device)
         self._ports.update(dict.fromkeys(range(first, first + count), owned))
 
@@ -79,6 +96,7 @@ class Bus:
                 raise UsageError(
                     f"{device.name}: memory {first:#x}+{count:#x} overlaps that of {other.device.name}"
                 )
+        self._name(device)
         self._mmio = sorted([*self._mmio, new], key=lambda owned: owned.first)
         self._mmio_starts = [owned.first for owned in self._mmio]
 
@@ -98,11 +116,19 @@ class Bus:
         if counts or self.unknown:  # a Counter takes its time
             self.unknown = Counter({Unknown(*key[:4]): key[4] for key in counts})
 
+    def _tell_each(self, port: int, size: int, *, write: bool) -> None:
+        """Of an access that is split into bytes."""
+        for at in range(port, port + size):
+            owned = self._ports.get(at % PORTS)
+            self.tell(owned and owned.device, at % PORTS, 1, write=write)
+
     def port_read(self, port: int, size: int) -> int:
         """IN: `size` bytes (1, 2, 4) from a port."""
         owned = self._ports.get(port)
         if owned is not None and size <= owned.width and port + size - 1 <= owned.last:
+            self.tell(owned.device, port, size, write=False)
             return owned.device.read(port, size)
+        self._tell_each(port, size, write=False)
         owners = [self._ports.get((port + offset) % PORTS) for offset in range(size)]
         if not any(owners):
             self._count(Unknown("port", port, size, "read"))
@@ -117,8 +143,10 @@ class Bus:
         """OUT: `size` bytes (1, 2, 4) to a port."""
         owned = self._ports.get(port)
         if owned is not None and size <= owned.width and port + size - 1 <= owned.last:
+            self.tell(owned.device, port, size, write=True)
             owned.device.write(port, size, value)
             return
+        self._tell_each(port, size, write=True)
         owners = [self._ports.get((port + offset) % PORTS) for offset in range(size)]
         if not any(owners):
             self._count(Unknown("port", port, size, "write"))
@@ -132,8 +160,10 @@ class Bus:
         if owned is None:
             # By page, so that a sweep over the address space stays one line for each page.
             self._count(Unknown("memory", address & ~0xFFF, size, "read"))
+            self.tell(None, address, size, write=False)
             return (1 << 8 * size) - 1
         if size <= owned.width and address + size - 1 <= owned.last:
+            self.tell(owned.device, address, size, write=False)
             return owned.device.read(address, size)
         return sum(self.mmio_read(address + offset, 1) << 8 * offset for offset in range(size))
 
@@ -142,7 +172,9 @@ class Bus:
         owned = self._mmio_range(address)
         if owned is None:
             self._count(Unknown("memory", address & ~0xFFF, size, "write"))
+            self.tell(None, address, size, write=True)
         elif size <= owned.width and address + size - 1 <= owned.last:
+            self.tell(owned.device, address, size, write=True)
             owned.device.write(address, size, value)
         else:
             for offset in range(size):

@@ -61,12 +61,14 @@ class Core:
     def _watch(self, goal: Goal) -> None:
         if goal.address is not None:
             self.cpu.add_probe(goal.address)
+        self.cpu.returning = goal.returning
         if goal.serial is not None:
             self.platform.uarts[0].listeners.append(self._serial_listener(goal))
 
     def _unwatch(self, goal: Goal) -> None:
         if goal.address is not None and goal.address not in self._probes:
             self.cpu.remove_probe(goal.address)
+        self.cpu.returning = None
         if goal.serial is not None:
             self.platform.uarts[0].listeners.pop()
 
@@ -97,6 +99,8 @@ class Core:
                 stop = self._finish(StopReason.SHUTDOWN, "triple fault")
             elif exit.reason is ExitReason.UNSUPPORTED:
                 stop = self._stop(StopReason.UNSUPPORTED, f"the guest wants what is not here: {exit.detail}")
+            elif exit.reason is ExitReason.RETURNED:
+                stop = self._stop(StopReason.RETURNED, "the return that was asked for")
             elif exit.reason is ExitReason.PROBE:
                 stop = self._probe(goal)
             if stop is not None:

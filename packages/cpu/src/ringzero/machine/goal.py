@@ -33,6 +33,7 @@ class Goal:
     address: int | None = None
     symbol: str = ""
     serial: SerialWatch | None = None
+    returning: tuple[int, int] | None = None  # rip and rsp
 
 
 def _count(name: str, value: int | None, now: int = 0) -> int:
@@ -50,6 +51,7 @@ def make_goal(
     until_step: int | None = None,
     until_cycle: int | None = None,
     until_serial: str | bytes | None = None,
+    until_return: tuple[int, int] | None = None,
     max_steps: int | None = None,
 ) -> Goal:
     """A goal from `run`'s arguments, at step `now`. Raises UsageError."""
@@ -61,6 +63,7 @@ def make_goal(
         step=min(_count("steps", steps, now), _count("until_step", until_step)),
         cycle=_count("until_cycle", until_cycle),
         limit=_count("max_steps", max_steps),
+        returning=until_return,
     )
     if until_serial is not None:
         text = until_serial.encode() if isinstance(until_serial, str) else bytes(until_serial)

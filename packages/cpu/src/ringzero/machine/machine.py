@@ -18,6 +18,7 @@ from ringzero.cpu.cpu import Cpu
 from ringzero.cpu.system.model import DEFAULT, Model
 from ringzero.errors import ImageError, SnapshotError, UsageError
 from ringzero.machine import boot, views
+from ringzero.machine.accesses import Accesses
 from ringzero.machine.boot import flat
 from ringzero.machine.boot.entry import EntryState
 from ringzero.machine.bus import Bus
@@ -103,6 +104,7 @@ class Machine(Core):
         self.image: Image | None = None
         self.entry: EntryState | None = None
         self._pages = PageStore(self.memory)
+        self._recorded_from = 0
         self.kind = digest(
             encode(
                 (
@@ -148,10 +150,14 @@ class Machine(Core):
         until_cycle: int | None = None,
         until_symbol: str | int | None = None,
         until_serial: str | bytes | None = None,
+        until_return: tuple[int, int] | None = None,
         max_steps: int | None = None,
     ) -> Stop:
         """Run until the first of: so many steps, a step, a cycle, a symbol or address (before its instruction), a text
-        on the first serial port, step `max_steps`, or the machine's end. Says which it was.
+        on the first serial port, a return, step `max_steps`, or the machine's end. Says which it was.
+
+        until_return: rip and rsp; the run stops when an IRET, or what else ends an interrupt, has come back to just
+        there: before that instruction, and before an interrupt that waits.
 
         Without any it runs until the machine ends: a guest that never does, runs for ever. Raises UsageError.
         """
@@ -161,6 +167,7 @@ class Machine(Core):
             until_step=until_step,
             until_cycle=until_cycle,
             until_serial=until_serial,
+            until_return=until_return,
             max_steps=max_steps,
         )
         if until_symbol is not None:
@@ -230,6 +237,22 @@ class Machine(Core):
         """Whether an edge on that line would reach the processor now: not masked, nothing before it in service."""
         return self.platform.pic.would_interrupt(irq)
 
+    # What steps read and wrote
+
+    def record_accesses(self, on: bool = True) -> None:
+        """Begin a record of what each step reads and writes, or end it. `restore` begins it anew."""
+        self.cpu.record(on)
+        self.bus.listener = self.cpu.log_device if on else None
+        self._recorded_from = self.step
+
+    def take_accesses(self) -> Accesses:
+        """The record since it was begun or last taken, which begins anew. Raises UsageError, and LogOverflow."""
+        if not self.cpu.recording:
+            raise UsageError("nothing is recorded; call record_accesses first")
+        taken = Accesses(*self.cpu.logged(), start=self._recorded_from, end=self.step)
+        self.record_accesses()
+        return taken
+
     # State
 
     def snapshot(self) -> Snapshot:
@@ -259,6 +282,8 @@ class Machine(Core):
         self.external.load(external)
         self.bus.load_unknown(snapshot.unknown)
         self.end = None if snapshot.end is None else Stop.from_values(snapshot.end)
+        if self.cpu.recording:
+            self.record_accesses()
 
     def save(self, path: str | Path) -> None:
         """Write the present state to a file. Raises SnapshotError."""

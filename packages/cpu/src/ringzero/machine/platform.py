@@ -111,6 +111,8 @@ class Platform:
 
     def set_irq(self, irq: int, level: bool) -> None:
         """Drive ISA interrupt line 0 to 15."""
+        if self.bus.listener is not None and self.pic.level(irq) != level:
+            self.bus.tell(self.pic, pic.MASTER_PORT, 1, write=True)
         self.pic.set_irq(irq, level)
 
     def stop(self, reason: str, value: int) -> None:
@@ -127,6 +129,7 @@ class Platform:
 
     def acknowledge(self) -> int:
         """The interrupt acknowledge cycles: the vector to deliver."""
+        self.bus.tell(self.pic, pic.MASTER_PORT, 1, write=True)
         return self.pic.acknowledge()
 
     # As the machine sees it

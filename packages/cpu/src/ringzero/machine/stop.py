@@ -19,6 +19,7 @@ class StopReason(Enum):
     UNSUPPORTED = "unsupported"  # the guest wants something of the architecture that is not here
     HALTED = "halted"  # HLT, and nothing can ever wake it
     LIMIT = "limit"  # max_steps
+    RETURNED = "returned"  # a return from an interrupt came back to the place that was asked for
     CALLBACK = "callback"  # a probe's or a listener's callback asked for it
 
 

@@ -13,7 +13,18 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from ringzero.cpu import mode as M
-from ringzero.cpu.exits import CLEAN, CODE, FETCH, IMPLICIT, PHYSICAL_BITS, TABLE, USER, WRITE
+from ringzero.cpu.exits import (
+    ACCESS_MARK,
+    ACCESS_WALK,
+    CLEAN,
+    CODE,
+    FETCH,
+    IMPLICIT,
+    PHYSICAL_BITS,
+    TABLE,
+    USER,
+    WRITE,
+)
 from ringzero.cpu.faults import PAGE_FAULT, GuestFault
 from ringzero.cpu.interfaces import Memory
 from ringzero.cpu.state import SLOT
@@ -163,6 +174,9 @@ class Walker:
     ) -> None:
         self.memory, self.on_table, self.on_code = memory, on_table, on_code
         self.hangs_on_ac = False
+        self.on_walk: Callable[[int, int, int], None] | None = (
+            None  # kind, address and size of an entry, for a log
+        )
 
     def translate(self, state: Sequence[int], linear: int, access: int) -> int:
         """Physical address of a canonical linear one. `access` is of READ, WRITE, FETCH, USER and IMPLICIT.
@@ -186,6 +200,8 @@ class Walker:
         if address < self.memory.size and not self.memory.page_flags[page] & TABLE:
             self.memory.page_flags[page] |= TABLE
             self.on_table(page)
+        if self.on_walk is not None:
+            self.on_walk(ACCESS_WALK, address, size)
         return read_entry(self.memory, address, size)
 
     @staticmethod
@@ -229,6 +245,8 @@ class Walker:
         for address, new in changed:
             self.memory.ram[address : address + size] = new.to_bytes(size, "little")
             flags[address >> 12] &= ~CLEAN
+            if self.on_walk is not None:
+                self.on_walk(ACCESS_MARK, address, size)
 
     def peek(self, state: Sequence[int], linear: int) -> int | None:
         """Where a linear address leads, for people who look: no fault, no bit changed, no permission asked."""

@@ -10,6 +10,8 @@ from collections.abc import Callable
 
 from ringzero._native import ffi, lib
 from ringzero.cpu import mode as M
+from ringzero.cpu.engine.log import Log
+from ringzero.cpu.engine.native_log import NativeLog
 from ringzero.cpu.exits import Leave
 from ringzero.cpu.faults import GuestFault
 from ringzero.cpu.interfaces import Memory
@@ -213,6 +215,13 @@ class NativeEngine:
     def peek(self, linear: int) -> int | None:
         """Physical address of a linear one, or None; nothing changes."""
         return int(self._physical[0]) if lib.rz_peek(self._engine, linear, self._physical) else None
+
+    # --- the log of accesses -----------------------------------------------------------------------------------------
+
+    def record(self, on: bool) -> Log | None:
+        """Begin a log of accesses that is empty, or end it."""
+        lib.rz_log_switch(self._engine, on)
+        return NativeLog(self._engine) if on else None
 
     # --- the engine itself -------------------------------------------------------------------------------------------
 

@@ -9,15 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ringzero.cpu import mode as M
 from ringzero.cpu.engine import flags
+from ringzero.cpu.engine.log import Log, PythonLog
 from ringzero.cpu.engine.pyblocks import Kept, Op
 from ringzero.cpu.engine.pyfunctions import bind, environment
 from ringzero.cpu.engine.pyhot import compile_hot
 from ringzero.cpu.engine.pymemory import Alone, GuestMemory, Leaving
-from ringzero.cpu.exits import FETCH, Leave
+from ringzero.cpu.exits import FETCH, RETURNING, WAITING, Leave
 from ringzero.cpu.faults import GuestFault
 from ringzero.cpu.interfaces import Memory
 from ringzero.cpu.mode import mode_word
@@ -30,7 +31,8 @@ if TYPE_CHECKING:
     from ringzero.cpu.lower.lowering import Lowerer
 
 RIP, RFLAGS, RES, AUX, MODE = (SLOT[n] for n in ("rip", "rflags", "res", "aux", "mode"))
-LEFT, RESUME, ATTENTION = (SLOT[n] for n in ("left", "resume", "attention"))
+LEFT, END_STEP, RESUME, ATTENTION = (SLOT[n] for n in ("left", "end_step", "resume", "attention"))
+RSP, RETURN_RIP, RETURN_RSP = (SLOT[n] for n in ("rsp", "return_rip", "return_rsp"))
 
 
 class PythonEngine(GuestMemory):
@@ -58,6 +60,11 @@ class PythonEngine(GuestMemory):
         self.install(block)
         return block.length
 
+    def record(self, on: bool) -> Log | None:
+        """Begin a log of accesses that is empty, or end it."""
+        self.follow(PythonLog() if on else None)
+        return self.log
+
     def close(self) -> None:
         self.flush_blocks()
 
@@ -68,12 +75,13 @@ class PythonEngine(GuestMemory):
         self._enter()
         try:
             while self.R[LEFT]:  # with nothing left, nothing is fetched: no fault, no accessed bit
+                self.step = self.R[END_STEP] - self.R[LEFT]
                 entry = self._entry()
                 if entry is None:
                     return Leave.MISS
                 if entry.cold:
                     self._warm(entry)
-                if entry.hot and self.R[LEFT] >= entry.count:
+                if entry.hot and self.log is None and self.R[LEFT] >= entry.count:
                     reason = self._chain(entry)
                 else:
                     reason = self._block(entry.block, entry.ops)
@@ -96,11 +104,13 @@ class PythonEngine(GuestMemory):
     def micro(self, block: Block) -> Leave:
         """Run a microprogram to its STOP or a fault; no step is counted."""
         self._enter()
-        left = self.R[LEFT]
+        left, end = self.R[LEFT], self.R[END_STEP]
         rip = self.R[RIP]
         try:
-            self.R[LEFT] = block.count
+            self.R[LEFT], self.R[END_STEP] = block.count, end - left + block.count
             self.alone = True
+            if self.log is not None:
+                self.log.attempt()
             reason = self._block(block, self.compile(block))
             assert reason is not None, "a microprogram must end with stop"
             if reason is not Leave.STOP:
@@ -108,7 +118,7 @@ class PythonEngine(GuestMemory):
             return reason
         finally:
             self.alone = False
-            self.R[LEFT] = left
+            self.R[LEFT], self.R[END_STEP] = left, end
             self._exit()
 
     def _enter(self) -> None:
@@ -172,6 +182,8 @@ class PythonEngine(GuestMemory):
         """Run µops from `at` on, up to instruction `limit`, whose steps have been charged."""
         R = self.R
         op = ops[at]
+        if self.log is not None:
+            ops = self._telling(ops, R[END_STEP] - R[LEFT] - limit)
         try:
             while True:
                 op = ops[at]
@@ -187,10 +199,24 @@ class PythonEngine(GuestMemory):
         except (GuestFault, Alone, Leaving) as way:
             return self._left_at(way, block, ops, op[6], limit)
 
+    def _telling(self, ops: list[Op], first: int) -> list[Op]:
+        """The same µops, which say at which step they are; `first` is the block's."""
+
+        def telling(function: Callable[..., Any], step: int) -> Callable[..., Any]:
+            def tell(*operands: Any) -> Any:
+                self.step = step
+                return function(*operands)
+
+            return tell
+
+        return [(telling(op[0], first + op[6]), *op[1:]) for op in ops]
+
     def _left_at(self, way: Exception, block: Block, ops: list[Op], index: int, limit: int) -> Leave | None:
         """An effect of instruction `index` has left by an exception."""
         R = self.R
         self._unwind(block, index, limit)
+        if self.log is not None and not isinstance(way, GuestFault):
+            self.log.drop(self.step)
         if isinstance(way, Alone):
             return self._by_itself(block, ops, index)
         if isinstance(way, Leaving):
@@ -257,7 +283,9 @@ class PythonEngine(GuestMemory):
             case effects.GOTO_WINDOW | effects.NEXT_WINDOW:
                 if code == effects.NEXT_WINDOW:
                     R[RIP] = block.following
-                if R[RFLAGS] & F.TF or (R[RFLAGS] & F.IF and R[ATTENTION]):
+                if self._has_returned():
+                    return Leave.RETURN
+                if R[RFLAGS] & F.TF or (R[RFLAGS] & F.IF and R[ATTENTION] & WAITING):
                     return Leave.WINDOW
             case effects.SYSTEM:
                 index = op[6]
@@ -268,6 +296,11 @@ class PythonEngine(GuestMemory):
             case effects.STOP:
                 return Leave.STOP
         return None
+
+    def _has_returned(self) -> bool:
+        """Whether this is the place that somebody waits to be come back to."""
+        R = self.R
+        return bool(R[ATTENTION] & RETURNING) and R[RIP] == R[RETURN_RIP] and R[RSP] == R[RETURN_RSP]
 
     # --- what effects call --------------------------------------------------------------------------------------------
 

@@ -8,9 +8,9 @@ from functools import cache, partial
 from types import CodeType
 from typing import TYPE_CHECKING, Any
 
-from ringzero.cpu.engine import flags
+from ringzero.cpu.engine import flags, log
 from ringzero.cpu.engine.pystrings import ahead
-from ringzero.cpu.exits import IMPLICIT, WRITE
+from ringzero.cpu.exits import ACCESS_SYSTEM, IMPLICIT, WRITE
 from ringzero.cpu.faults import GuestFault
 from ringzero.cpu.mode import mode_word
 from ringzero.cpu.state import SLOT
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 M64 = (1 << 64) - 1
 RIP, RFLAGS, RES, AUX, MODE, CPL = (SLOT[n] for n in ("rip", "rflags", "res", "aux", "mode", "cpl"))
-LEFT, END_STEP = SLOT["left"], SLOT["end_step"]
+LEFT, END_STEP, SHADOW = SLOT["left"], SLOT["end_step"], SLOT["shadow"]
 _BYTES = {8: struct.Struct("<B"), 16: struct.Struct("<H"), 32: struct.Struct("<I"), 64: struct.Struct("<Q")}
 
 
@@ -97,10 +97,21 @@ def environment(engine: PythonEngine) -> dict[str, Any]:
         R[RES], R[AUX] = flags.lazy(value)
         if R[CPL] == 3:
             R[MODE] = mode_word(R)
+        if engine.log is not None:
+            engine.log.window(engine.step + 1, 1 if value & F.IF else 0)
+
+    def shade(R: list[int], step: int) -> None:
+        R[SHADOW] = step
+        if engine.log is not None:
+            engine.log.window(step, log.SHADOW)
+
+    def note(R: list[int]) -> None:
+        if engine.log is not None:
+            engine.log.add(engine.step, ACCESS_SYSTEM)
 
     names: dict[str, Any] = {
         "RIP": RIP, "FAULT": fault, "SET_FLAGS": set_flags, "SET_MODE": engine.set_mode, "PROBE": engine.probe,
-        "SEGMENT": engine.segment, "AHEAD": partial(ahead, engine),
+        "SEGMENT": engine.segment, "AHEAD": partial(ahead, engine), "SHADE": shade, "NOTE": note,
         "PARITY_TABLE": flags.PARITY, "MULHS": _mulhs, "SAR": _sar,
         "FLAGS": lambda R: R[RFLAGS] & ~F.ARITHMETIC | flags.arithmetic(R[RES], R[AUX]),
         "STEP": lambda R: R[END_STEP] - R[LEFT] & M64,

@@ -11,8 +11,21 @@ from typing import Any
 from ringzero.cpu.address import breakpoints
 from ringzero.cpu.address.limits import checked
 from ringzero.cpu.address.mmu import Walker, is_canonical, truncated
+from ringzero.cpu.engine.log import Log
 from ringzero.cpu.engine.pyblocks import Blocks
-from ringzero.cpu.exits import CLEAN, CODE, FETCH, IMPLICIT, READ, TABLE, USER, WRITE, Leave
+from ringzero.cpu.exits import (
+    ACCESS_READ,
+    ACCESS_WRITE,
+    CLEAN,
+    CODE,
+    FETCH,
+    IMPLICIT,
+    READ,
+    TABLE,
+    USER,
+    WRITE,
+    Leave,
+)
 from ringzero.cpu.faults import GuestFault
 from ringzero.cpu.interfaces import Memory
 from ringzero.cpu.state import SLOT, State
@@ -20,7 +33,7 @@ from ringzero.cpu.uops.table import STACK
 from ringzero.isa.names import GP, STACK_FAULT
 
 M64 = (1 << 64) - 1
-DR7 = SLOT["dr7"]
+DR7, LEFT, END_STEP = SLOT["dr7"], SLOT["left"], SLOT["end_step"]
 
 
 class Leaving(Exception):
@@ -51,6 +64,28 @@ class GuestMemory(Blocks):
         self.hits: int | None = None  # set then too: breakpoints on data that it has met
         self.on_code_write: Callable[[int, int], None] | None = None
         self.between_runs = False
+        self.log: Log | None = None  # while somebody records; nothing is cached then
+        self.step = 0  # of the instruction that runs, while there is a log
+
+    # --- the log of accesses -----------------------------------------------------------------------------------------
+
+    def follow(self, log: Log | None) -> None:
+        """Tell this log of each access from now on, or none."""
+        self.log = log
+        self.walker.on_walk = None if log is None else self._log_walk
+        self.flush_translations()
+
+    def _log_walk(self, kind: int, entry: int, size: int) -> None:
+        assert self.log is not None, "the walker was told of a log"
+        words = self.state.words
+        self.log.walk(words[END_STEP] - words[LEFT] if self.between_runs else self.step, kind, entry, size)
+
+    def _log_parts(self, parts: list[tuple[int, int]], kind: int) -> None:
+        """Tell the log of an access to RAM; the bus tells it of devices."""
+        assert self.log is not None, "asked only where there is one"
+        for physical, size in parts:
+            if physical + size <= self.memory.size:
+                self.log.add(self.step, kind, physical, size)
 
     # --- translations ------------------------------------------------------------------------------------------------
 
@@ -111,6 +146,8 @@ class GuestMemory(Blocks):
         self._watch(address, size, access, bool(access & WRITE) and self.hits is None)
         if access & WRITE:
             self._check_store(parts)
+        if self.log is not None and not (access & WRITE and access & IMPLICIT):  # which ask, and do not look
+            self._log_parts(parts, ACCESS_READ)
         return int.from_bytes(b"".join(self._read(*part) for part in parts), "little")
 
     def store_slow(self, address: int, width: int, value: int, scale: int, access: int = WRITE) -> None:
@@ -118,6 +155,8 @@ class GuestMemory(Blocks):
         parts = self._parts(address, width >> 3, scale, access)
         self._watch(address, width >> 3, access, True)
         self._check_store(parts)
+        if self.log is not None:
+            self._log_parts(parts, ACCESS_WRITE)
         content = (value & ((1 << width) - 1)).to_bytes(width >> 3, "little")
         for physical, size in parts:
             self._write(physical, content[:size])
@@ -153,7 +192,9 @@ class GuestMemory(Blocks):
         linear = truncated(self.R, linear, access)
         physical = self._walk(linear, access)
         page = physical >> 12
-        cacheable = not self.walker.hangs_on_ac and not breakpoints.on_page(self.R, linear)
+        cacheable = (
+            not self.walker.hangs_on_ac and not breakpoints.on_page(self.R, linear) and self.log is None
+        )
         if page < self.memory.pages and cacheable:
             who = self.user and not access & IMPLICIT
             self.readable[who][linear >> 12] = page << 12

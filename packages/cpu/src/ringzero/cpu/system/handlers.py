@@ -51,6 +51,14 @@ def by_mode(protected: Handler, real: Handler) -> Handler:
     return dispatch
 
 
+#: Those after which memory, devices and what IRET restores are all that differs: the log of accesses need not tell of
+#: anything else. The rest, and what asks for the time, it tells as SYSTEM.
+NOT_SYSTEM = frozenset((
+    *(arrive, halt, software_interrupt, identity.cpuid, control.read_control, control.read_debug),
+    *(control.invalidate_pcid, selectors.load_limit, selectors.load_rights, selectors.verify),
+    *(ports.port_in, ports.port_out, ports.port_string_in, ports.port_string_out),
+))  # fmt: skip
+
 #: By the name that a lowering calls it.
 HANDLERS: dict[str, Handler] = {
     "arrive": arrive,
@@ -83,3 +91,6 @@ HANDLERS: dict[str, Handler] = {
     "write_debug": control.write_debug,
     "write_msr": identity.write_msr,
 }
+
+#: Those that may come back to where somebody waits for a return.
+RETURNS = frozenset((arrive, HANDLERS["interrupt_return"]))

@@ -11,8 +11,20 @@ from array import array
 from ringzero.cpu import mode as M
 from ringzero.cpu.address import breakpoints
 from ringzero.cpu.address.mmu import is_canonical
+from ringzero.cpu.engine import log
 from ringzero.cpu.engine.engines import Engine
-from ringzero.cpu.exits import IMPLICIT, READ, USER, WRITE
+from ringzero.cpu.engine.log import Log
+from ringzero.cpu.exits import (
+    ACCESS_DEVICE_READ,
+    ACCESS_DEVICE_WRITE,
+    ACCESS_READ,
+    ACCESS_SYSTEM,
+    ACCESS_WRITE,
+    IMPLICIT,
+    READ,
+    USER,
+    WRITE,
+)
 from ringzero.cpu.faults import GuestFault, Unsupported
 from ringzero.cpu.interfaces import Bus, Clock, Entry, Memory
 from ringzero.cpu.mode import mode_word
@@ -57,6 +69,7 @@ class Processor(ABC):
         self._stops: set[int] = set()  # both: where a block leaves before it runs
         self.trap = False  # whether a single-step trap follows the instruction that runs
         self.start_rip = 0
+        self._log: Log | None = None  # of accesses, while somebody records
 
     @abstractmethod
     def software_interrupt(self, vector: int, checked: bool = True) -> None:
@@ -109,6 +122,39 @@ class Processor(ABC):
         if self.msrs != array("Q", msrs.INITIAL):
             values += self.msrs
         return b"".join([value.to_bytes(8, "little") for value in values])
+
+    # --- the log of accesses -----------------------------------------------------------------------------------------
+
+    @property
+    def recording(self) -> bool:
+        return self._log is not None
+
+    def record(self, on: bool) -> None:
+        """Begin a log of accesses that is empty, or end it; see `engine.log`."""
+        self._log = self._engine.record(on)
+        self._log_window()
+
+    def logged(self) -> tuple[bytes, bytes, bytes]:
+        """What the log holds; see `log.Log.lists`. Raises LogOverflow."""
+        return self._log.lists() if self._log is not None else (b"", b"", b"")
+
+    def log_device(self, device: int, address: int, size: int, write: bool) -> None:
+        """The bus has asked a device, or a line has changed."""
+        if self._log is not None:
+            self._log.add(
+                self.clock.steps, ACCESS_DEVICE_WRITE if write else ACCESS_DEVICE_READ, address, size, device
+            )
+
+    def _log_window(self) -> None:
+        if self._log is not None:
+            self._log.window(self.clock.steps, 1 if self.words[RFLAGS] & F.IF else 0)
+            if self.words[SHADOW] == self.clock.steps:
+                self._log.window(self.clock.steps, log.SHADOW)
+
+    def _log_system(self) -> None:
+        """This step changes what is neither memory nor a device, nor what IRET restores."""
+        if self._log is not None:
+            self._log.add(self.clock.steps, ACCESS_SYSTEM)
 
     # --- the mode, and what hangs on it ------------------------------------------------------------------------------
 
@@ -209,6 +255,8 @@ class Processor(ABC):
         self._note(linear, size, write=False)
         for physical, length in self._pieces(linear, size, READ, system):
             if physical + length <= self.memory.size:
+                if self._log is not None:
+                    self._log.add(self.clock.steps, ACCESS_READ, physical, length)
                 content += self.memory.ram[physical : physical + length]
             else:
                 content += self.bus.mmio_read(physical, length).to_bytes(length, "little")
@@ -225,6 +273,8 @@ class Processor(ABC):
         for physical, length in self._pieces(linear, size, WRITE, system):
             part, content = content[:length], content[length:]
             if physical + length <= self.memory.size:
+                if self._log is not None:
+                    self._log.add(self.clock.steps, ACCESS_WRITE, physical, length)
                 self.memory.write(physical, part)
             else:
                 self.bus.mmio_write(physical, length, int.from_bytes(part, "little"))

@@ -344,6 +344,8 @@ _PYTHON_STATEMENTS = {
     "SET_FLAGS": "SET_FLAGS(R, {0})",
     "SET_MODE": "SET_MODE(R)",
     "AHEAD": "AHEAD(R, {0})",
+    "SHADE": "SHADE(R, {0})",
+    "NOTE": "NOTE(R)",
     "CALLED": "pass",
     "RETURN": f"R[RIP] = {{0}}; return {GOTO}",
 }

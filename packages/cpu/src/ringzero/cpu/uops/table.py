@@ -17,6 +17,8 @@ unsigned 64-bit words. In an effect:
     FAULT(v, e)  raise vector v with error code e; nothing of the instruction may have been written before
     CALLED()     nothing; an engine may remember that this block will be returned to, as RETURN(rip), a GOTO, may ask
     AHEAD(I)     nothing; an engine may do iterations of the string instruction I (see `exits`) here, at a step each
+    SHADE(s)     at step s no interrupt comes in
+    NOTE()       nothing; a log of accesses is told that the processor's own state changes
     JUMP(k) BRANCH(c) GOTO(x) …   leave the block; see `ENDINGS`
     r v …        locals, one lower-case letter each: longer names, e and u are the printed code's own
 
@@ -314,6 +316,7 @@ uop("skip", "SKIP()", leaves=True)
 uop("readslot", "D = R[(I + A) & 255]")
 uop("writeslot", "R[(I + A) & 255] = B")
 uop("ahead", "AHEAD(I)")
+uop("note", "NOTE()")
 uop("setmode", "SET_MODE()", leaves=True)
 #: Linear address of offset A in segment B (0-5) outside 64-bit mode: I & 15 bytes, I bit 4: a write.
 uop("segment", "D = SEGMENT(B, A, I)", leaves=True)
@@ -358,7 +361,7 @@ uop("ret64", "x = LOAD(state.rsp)\nif ((x + 0x800000000000) >> 48) != 0:\n    FA
 uop("goto_window", "GOTO_WINDOW(A)", leaves=True)
 uop("next_window", "NEXT_WINDOW()", leaves=True)
 #: STI: interrupts stay out for one more instruction, unless IF was set before (A).
-uop("next_shadow", "state.shadow = state.shadow if A else STEP()\nNEXT_WINDOW()", leaves=True)
+uop("next_shadow", "if A == 0:\n    SHADE(STEP())\nNEXT_WINDOW()", leaves=True)
 uop("system", "SYSTEM()", leaves=True)
 uop("probe", "PROBE()", leaves=True)
 uop("stop", "STOP()", leaves=True)

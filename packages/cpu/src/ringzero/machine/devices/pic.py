@@ -191,6 +191,11 @@ class Pic(Device):
         self.master.set_line(CASCADE, self.slave.request() is not None)
         self.intr = self.master.request() is not None
 
+    def level(self, irq: int) -> bool:
+        """The level of IRQ 0 to 15."""
+        chip, line = (self.slave, irq - 8) if irq >= 8 else (self.master, irq)
+        return bool(chip.lines >> line & 1)
+
     def set_irq(self, irq: int, level: bool) -> None:
         """Drive IRQ 0 to 15. IRQ 2 does not exist: its pin is the slave's."""
         chip, line = (self.slave, irq - 8) if irq >= 8 else (self.master, irq)
