@@ -30,12 +30,15 @@ RESCUE = 10  # so much less is spent on the point of no return: there every plac
 LONGEST = 100_000  # steps of a run that is walked boundary by boundary
 
 
-def explain(player: Player, trial: Trial, bound: int, allowance: int = ALLOWANCE) -> Counterexample:
+def explain(
+    player: Player, trial: Trial, bound: int, *, minimal: bool = False, allowance: int = ALLOWANCE
+) -> Counterexample:
     """A failed trial, made small and told. `bound`: so many further preemptions may try to save the run.
 
+    minimal: it need not be made small, for it was found by a search that tries what is smaller first.
     allowance: steps that may be played for each part.
     """
-    trial = minimise(player, trial, allowance)
+    trial = trial if minimal else minimise(player, trial, allowance)
     assert trial.failure is not None
     schedule, failure = trial.schedule, trial.failure
     told: tuple[Site, ...] = ()

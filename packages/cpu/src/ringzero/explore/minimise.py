@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from ringzero.explore.path import choices, record_path
+from ringzero.explore.path import record_path
 from ringzero.explore.result import Failure, Kind, Trial
 from ringzero.explore.schedule import NMI, Placement, Schedule
 from ringzero.explore.sites import go
@@ -104,21 +104,12 @@ def _earlier(trials: Trials, schedule: Schedule, failure: Failure) -> Schedule:
     """Move each placement, the first one first, to the earliest boundary that will do."""
     for number, placement in enumerate(schedule):
         before, after = schedule[:number], schedule[number + 1 :]
-        for place in _boundaries_before(trials, before, placement):
+        for place in record_path(trials.player, before).places:
+            if place.at >= placement.at or trials.left <= 0:
+                break
+            if (place.line, place.burst) != (placement.line, placement.burst):
+                continue
             if trials.breaks((*before, place, *after), failure):
                 schedule = (*before, place, *after)
                 break
     return schedule
-
-
-def _boundaries_before(trials: Trials, before: Schedule, placement: Placement) -> list[Placement]:
-    """Where else a placement could stand, between the one before it and its own place."""
-    player = trials.player
-    found: list[Placement] = []
-    going = go(player, before) and (not before or player.advance(player.at + 1))
-    while going and player.at < placement.at and trials.left > 0:
-        kind = (placement.line, placement.burst)
-        found += [place for place in choices(player) if (place.line, place.burst) == kind]
-        going = player.advance(player.at + 1)
-        trials.left -= 1
-    return found

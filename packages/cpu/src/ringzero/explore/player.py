@@ -260,14 +260,16 @@ class Player:
         """Too long without an interrupt: a fair tick, or the proof that the guest spins."""
         comparer, progress = self.comparer, self.progress
         first = comparer.key()
-        registers = self.machine.cpu.hashed_state()
+        registers, rip = self.machine.cpu.hashed_state(), self.machine.registers["rip"]
         for _ in range(SPIN):
             if self.machine.interruptible and self.machine.would_interrupt(TIMER):
                 self._fair_tick()
                 return
             if not self._one_step():
                 return
-            if self.machine.cpu.hashed_state() == registers and comparer.key() == first:
+            if self.machine.registers["rip"] != rip or self.machine.cpu.hashed_state() != registers:
+                continue
+            if comparer.key() == first:
                 self.fail(Kind.LIVELOCK, "spins with interrupts off", self.look.blocked())
                 return
         progress.since = self.at

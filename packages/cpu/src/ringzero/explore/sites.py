@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ringzero.errors import UsageError
-from ringzero.explore.path import choices
+from ringzero.explore.path import record_path
 from ringzero.explore.result import Site
 from ringzero.explore.schedule import Placement, Schedule
 
@@ -123,8 +123,8 @@ def walk(player: Player, before: Schedule, around: int, longest: int) -> Walk:
     steps = player.play(before).steps
     whole = steps <= longest
     first, last = (0, steps) if whole else (max(0, around - longest // 2), around + longest // 2)
+    places = [place for place in record_path(player, before).places if first <= place.at <= last]
     found: list[int] = []
-    places: list[Placement] = []
     waiting = list(before)
     player.rewind()
     while waiting and waiting[0].at < first:
@@ -134,8 +134,6 @@ def walk(player: Player, before: Schedule, around: int, longest: int) -> Walk:
     while not player.progress.ended and player.at <= last:
         if player.interruptible:
             found.append(player.at)
-        if not before or (player.at > before[-1].at and not waiting):
-            places += choices(player)
         if waiting and waiting[0].at == player.at:
             player.place(waiting.pop(0))
         player.advance(player.at + 1)

@@ -138,7 +138,7 @@ def _sleeper(player: Player, trial: Trial, story: Story, thread: Thread) -> str:
     if thread.address not in story.entered:
         told += " since before the window"
     if wake is None:
-        return f"{told}; nobody has woken it since"
+        return f"{told}; nobody has woken it"
     by = f"`{wake.name}({called(player, wake.object)})` ran in thread {wake.by}"
     if slept is None or wake.at > slept:
         return f"{told}; {by} at step {wake.at:,}, after it slept, and it sleeps on"

@@ -80,7 +80,7 @@ def no_return(
         return site(trials.player, schedule[:-1], schedule[-1], walked), remarks
     later = [at for at in walked.boundaries if at > places[saved].at]
     if not later:
-        return None, (*remarks, "up to its end the run can still be saved by a preemption")
+        return None, (*remarks, "up to its last boundary the run can still be saved by a preemption")
     return site(trials.player, schedule, Placement(later[0], places[saved].line), walked), remarks
 
 
