@@ -57,6 +57,7 @@
 
 %include "syscall.asm"          ; ring 3
 %include "syscall_wait.asm"     ; the calls that block
+%include "space.asm"
 %include "user.asm"
 %include "program.asm"
 %include "program_calls.asm"

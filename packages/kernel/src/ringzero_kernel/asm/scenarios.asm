@@ -62,6 +62,7 @@ routine main_scenarios, "main_scenarios"
         mov rbp, rsp
         push rbx
         push r12
+        call user_prepare       ; so that a program is short to start
         lea rbx, [scenarios]
         xor r12d, r12d          ; how many were run
 .next:
