@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from ringzero import Machine
 from ringzero.errors import UsageError
 from ringzero.machine.stages import read_stages
 from ringzero_kernel import BUGS, STAGES, Bug, assemble_kernel, bug, build
@@ -77,3 +78,14 @@ def test_a_bug_that_there_is_not() -> None:
 
 def test_the_list_is_shipped() -> None:
     assert Path(LIST).is_file()
+
+
+@pytest.mark.parametrize(
+    ("name", "period", "reached"),
+    [(None, 1_000, True), ("B25", 10_000, False), ("B25", 12_000, True)],
+)
+def test_a_slow_handler_livelocks_by_the_period(name: str | None, period: int, reached: bool) -> None:
+    """B25 shows by how often ticks come, not by where: no thread gets on below its handler's length, all do above."""
+    machine = Machine(build(bug=name), append="config=scenarios only=try-ticks", timer_period=period)
+    stop = machine.run(until_serial="[stage] try-ticks", max_steps=1_000_000)
+    assert stop.reason.value == ("serial" if reached else "limit")
