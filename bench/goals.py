@@ -74,6 +74,13 @@ GOALS = (
         "lowering, decode to installed block", "µs an instruction", 10, 2, _each("lower", "native", 1e6), True
     ),
     Goal("restore of 64 dirty pages of 16 MiB", "µs", 60, 15, _each("restore", "ringzero", 1e6), True),
+    Goal(
+        "schedules of 20 000 steps with 2 preemptions",
+        "a second",
+        5_000,
+        20_000,
+        lambda found: _rate("schedules", "ringzero")(found),
+    ),
     Goal("`ringzero boot`, whole process", "s", 0.5, 0.25, _each("boot", "native", 1), True),
     Goal("cost of a step, 10⁷ to 10⁹ steps, dearest / cheapest", "×", 1.5, 1.1, _growth, True),
     Goal("memory, 10⁶ to 10⁹ steps, most / least", "×", 1.1, 1.02, _memory, True),

@@ -4,32 +4,45 @@ A node is a schedule that has been judged already. To expand it is to go along i
 placement to its end, to let one more interrupt come at every boundary that matters, to play that schedule to its end,
 and to judge it.
 
+Which boundaries matter (`Rules.reduce`): an interrupt does the same one instruction later, unless that instruction
+conflicts with the interrupt's slice (`slices`). So one boundary stands for all that follow, up to the first conflict,
+and the first one behind that is played next. A placement *inside* another one's slice changes that slice: how far the
+other one may move is looked at anew, and where that is less far than before, the schedule with the other one behind the
+conflict is played as well. So a schedule stands for a box: each of its placements for the boundaries up to an end of its
+own; and the boxes of all that are played leave nothing out.
+
 Which runs need not be gone along (`Rules.merge`): those whose compared state has been seen with at least as many
 preemptions left to place. Seen are the states along the runs of finished levels.
 """
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ringzero.explore.path import Path, record_path
 from ringzero.explore.player import Player
 from ringzero.explore.result import Counts, Trial
-from ringzero.explore.schedule import Placement, Schedule
+from ringzero.explore.schedule import Schedule
+from ringzero.explore.slices import Slice, play_slice
 
 PATHS = 64  # recorded runs that are kept
-Known = dict[
-    bytes, int
-]  # a state's key, and how many preemptions were placed from there on; 0 for its registers'
+Known = dict[bytes, int]  # a state's key, and how many preemptions were placed from there on; 0 for its registers'
 OnEnd = Callable[[Player, Trial], None]
+NEVER = 1 << 62
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, order=True)
 class Node:
-    """A schedule that has been judged."""
+    """A schedule that stands for a box: each placement for the boundaries from its own up to its one of `ends`.
+
+    `closes`: the step at which the slice of each placement ends, NEVER for one that does not.
+    """
 
     schedule: Schedule = ()
+    ends: tuple[int, ...] = ()
+    closes: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -46,6 +59,7 @@ class Rules:
     """Which reductions are on; the plain search has none."""
 
     merge: bool = True
+    reduce: bool = True
 
 
 @dataclass(frozen=True)
@@ -60,12 +74,16 @@ class Expanded:
 
 @dataclass
 class Expander:
-    """Does tasks, one after the other, on one machine. `on_end` sees every run at its end."""
+    """Does tasks, one after the other, on one machine. `on_end` sees every run at its end.
+
+    `every_failure`: a task goes on behind the first of its schedules that breaks the kernel.
+    """
 
     player: Player
     bound: int
     rules: Rules = field(default_factory=Rules)
     on_end: OnEnd | None = None
+    every_failure: bool = False
     _paths: dict[Schedule, Path] = field(default_factory=dict)
 
     def path(self, schedule: Schedule) -> Path:
@@ -79,7 +97,14 @@ class Expander:
 
     def judge(self, schedule: Schedule) -> Trial:
         """Play a schedule to its end."""
-        trial = self.player.play(schedule)
+        self.player.rewind()
+        self.player.follow(schedule)
+        return self.finish(schedule)
+
+    def finish(self, schedule: Schedule) -> Trial:
+        """Play on to the end from where the player stands in a schedule."""
+        self.player.finish()
+        trial = self.player.trial(schedule)
         if self.on_end is not None:
             self.on_end(self.player, trial)
         return trial
@@ -90,55 +115,120 @@ class Expander:
 
 
 class _Work:
-    """One task in the doing."""
+    """One task in the doing: boxes that are still to be played, the earliest first."""
 
     def __init__(self, expander: Expander, task: Task, known: Known) -> None:
         self.expander, self.player, self.task = expander, expander.player, task
-        self.schedule = task.node.schedule
-        self.places = [place for place in expander.path(self.schedule).places if self._mine(place)]
-        self.left = expander.bound - len(self.schedule)  # preemptions that can be placed along this run
+        self.node = task.node
+        self.left = expander.bound - len(self.node.schedule)  # preemptions that can be placed along this run
         self.known, self.learned = known, Known()
+        self.merged: dict[Schedule, int] = {}  # runs that come to a known state, and where
         self.children: list[Node] = []
         self.failed: Trial | None = None
-        self.counts = Counts(choices=0)
-
-    def _mine(self, place: Placement) -> bool:
-        return self.task.first <= place.at and (self.task.last is None or place.at < self.task.last)
+        self.counts = Counts()
+        self.boxes: list[Node] = []
 
     def done(self) -> Expanded:
-        """Go along the run."""
-        for place in self.places:
-            if self._merges(place):
-                self.counts += Counts(merged=1)
-                break
-            self._child(place)
-            if self.failed is not None:
-                break
+        """Play boxes until none is left, or one is broken."""
+        self._first_boxes()
+        while self.boxes and (self.failed is None or self.expander.every_failure):
+            box = heapq.heappop(self.boxes)
+            if not self._merges(box.schedule):
+                self._play(box)
+                continue
+            for index in self._open(box):  # known is the state of this one schedule, not of those it stands for
+                box = self._cut(box, index, None)
         return Expanded(tuple(self.children), self.failed, self.counts, tuple(self.learned.items()))
 
-    def _merges(self, place: Placement) -> bool:
-        """Whether everything from this state on has been looked at, or is this task's own to look at."""
+    def _first_boxes(self) -> None:
+        """The whole run, once for each line and burst."""
+        first, last, node = self.task.first, self.task.last, self.node
+        kinds = set()
+        for place in self.expander.path(node.schedule).places:
+            if first <= place.at and (last is None or place.at < last) and (place.line, place.burst) not in kinds:
+                kinds.add((place.line, place.burst))
+                end = NEVER if last is None else last
+                heapq.heappush(self.boxes, Node((*node.schedule, place), (*node.ends, end), node.closes))
+
+    def _merges(self, schedule: Schedule) -> bool:
+        """Whether, where the last placement comes, everything from there on has been looked at."""
         if not self.expander.rules.merge or (self.left < 2 and not self.known):
             return False
+        *before, last = schedule
+        prefix = tuple(before)
+        if last.at >= self.merged.get(prefix, NEVER):
+            return True
         self.player.rewind()
-        self.player.follow(self.schedule)
-        self.player.advance(place.at)
+        self.player.follow(prefix)
+        self.player.advance(last.at)
         registers = self.player.register_key()
-        if registers in self.known:  # the cheap half of the key
-            key = self.player.state_key()
-            if self.known.get(key, 0) >= self.left:
-                return True
+        if registers in self.known and self.known.get(self.player.state_key(), 0) >= self.left:
+            self.merged[prefix] = last.at
+            self.counts += Counts(merged=1)
+            return True
         if self.left > 1:
             self.learned[registers] = 0
             self.learned.setdefault(self.player.state_key(), self.left)
         return False
 
-    def _child(self, place: Placement) -> None:
-        """Judge the schedule with one placement more; keep it if more can follow."""
-        schedule = (*self.schedule, place)
-        trial = self.expander.judge(schedule)
-        self.counts += Counts(choices=1, covered=1, run=1, steps=trial.steps)
+    def _play(self, box: Node) -> None:
+        """Judge a box's schedule, find out how far its placements may move, and leave the rest to other boxes."""
+        schedule, last = box.schedule, len(box.schedule) - 1
+        own = self._slice(schedule, last)
+        trial = self.expander.finish(schedule) if own else self.expander.judge(schedule)
+        box = self._cut(box, last, own)
+        closes = [*box.closes, own.end if own else NEVER]
+        for index in self._open(box):
+            found = self._slice(schedule, index)
+            closes[index] = found.end if found else NEVER
+            box = self._cut(box, index, found)
+        self._count(box, trial)
         if trial.failure is not None:
-            self.failed = trial
-        elif self.left > 1:
-            self.children.append(Node(schedule))
+            self.failed = self.failed or trial
+        if self.left > 1:
+            self.children.append(Node(schedule, box.ends, tuple(closes)))
+
+    def _open(self, box: Node) -> list[int]:
+        """The placements inside whose slices the last one is."""
+        return [index for index, end in enumerate(box.closes) if box.schedule[-1].at < end]
+
+    def _slice(self, schedule: Schedule, index: int) -> Slice | None:
+        if not self.expander.rules.reduce or schedule[index].burst > 1:
+            return None
+        return play_slice(self.player, schedule, index)
+
+    def _cut(self, box: Node, index: int, found: Slice | None) -> Node:
+        """The box up to where one placement may move; what lies behind that becomes another box."""
+        schedule, end = box.schedule, box.ends[index]
+        place, path = schedule[index], self.expander.path(schedule[:index])
+        following = path.next_place(place, self._conflict(path, place, end, found), end)
+        if following is None:
+            return box
+        shift = following.at - place.at
+        moved = tuple(replace(other, at=other.at + shift) for other in schedule[index:])
+        ends = (*box.ends[: index + 1], *(inner + shift for inner in box.ends[index + 1 :]))
+        closes = (*box.closes[:index], *(inner + shift for inner in box.closes[index:]))
+        heapq.heappush(self.boxes, Node((*schedule[:index], *moved), ends, closes))
+        return replace(box, ends=(*box.ends[:index], following.at, *box.ends[index + 1 :]))
+
+    def _conflict(self, path: Path, place: Placement, end: int, found: Slice | None) -> int:
+        """The step at which a placement's slice must have begun at the latest."""
+        if found is None:
+            return place.at
+        end = min(end, path.end)
+        stop = path.break_after(place.at, end)
+        origin = self.player.origin
+        conflict = found.footprint.first_conflict(
+            path.accesses, place.at + origin, (end if stop is None else stop) + origin, found.dead
+        )
+        if conflict is not None:
+            return conflict - origin
+        return end if stop is None else stop
+
+    def _count(self, box: Node, trial: Trial) -> None:
+        place, path = box.schedule[-1], self.expander.path(box.schedule[:-1])
+        covered = sum(
+            place.at <= other.at < box.ends[-1] and (other.line, other.burst) == (place.line, place.burst)
+            for other in path.places
+        )
+        self.counts += Counts(choices=1, covered=covered, run=1, steps=trial.steps)

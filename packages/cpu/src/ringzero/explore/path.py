@@ -1,4 +1,4 @@
-"""The run of a schedule, from its last placement to its end: where the next interrupt may come.
+"""The run of a schedule, from its last placement to its end: where the next interrupt may come, and what each step did.
 
 A boundary of a line is where an edge on it would be delivered at once: interrupts are on, no STI or MOV SS holds them
 off, and the interrupt controllers let the line through. An edge that comes while they do not is latched, and is the
@@ -7,46 +7,105 @@ same as one at the boundary at which it is delivered. At HLT the timer's tick co
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ringzero.explore.player import Player
-from ringzero.explore.schedule import NMI, TIMER, Placement, Schedule
+from ringzero.explore.schedule import NMI, TIMER, Placement, Schedule, Source
+from ringzero.machine.accesses import Accesses, Kind
 
 
 @dataclass(frozen=True)
 class Path:
-    """`places`: every placement that can follow the schedule, in order. `end`: the step at which the run ended."""
+    """The run of `schedule` behind its last placement, up to the step `end` of the window.
+
+    `places`: every placement that can follow, in order. `accesses`: what its steps read and wrote; their steps count
+    from power-on. `breaks`: steps at which something came free.
+    """
 
     schedule: Schedule
     places: tuple[Placement, ...]
+    accesses: Accesses
+    breaks: tuple[int, ...]
     end: int
+
+    def next_place(self, like: Placement, after: int, before: int) -> Placement | None:
+        """The first placement of the same line and burst with after < at < before."""
+        first = bisect_left(self.places, after + 1, key=lambda place: place.at)
+        for place in self.places[first:]:
+            if place.at >= before:
+                return None
+            if (place.line, place.burst) == (like.line, like.burst):
+                return place
+        return None
+
+    def break_after(self, at: int, before: int) -> int | None:
+        """The first step in [at, before) at which something came free."""
+        first = bisect_left(self.breaks, at)
+        return self.breaks[first] if first < len(self.breaks) and self.breaks[first] < before else None
 
 
 def record_path(player: Player, schedule: Schedule) -> Path:
     """Play a schedule and note its run."""
+    machine = player.machine
     player.rewind()
-    if not player.follow(schedule):
-        return Path(schedule, (), player.at)
-    if schedule:
-        player.advance(player.at + 1)
-    found: list[Placement] = []
-    while not player.progress.ended:
-        found += choices(player)
-        player.advance(player.at + 1)
-    return Path(schedule, tuple(found), player.at)
+    reached = player.follow(schedule)
+    first = player.at
+    machine.record_accesses()
+    try:
+        player.finish()
+        accesses = machine.take_accesses()
+    finally:
+        machine.record_accesses(False)
+    breaks = tuple(at for at in player.progress.breaks if at >= first)
+    end = player.at
+    places = tuple(_places(player, schedule, accesses, breaks)) if reached else ()
+    return Path(schedule, places, accesses, breaks, end)
 
 
-def choices(player: Player) -> Iterator[Placement]:
-    """What may be placed at this boundary."""
-    interruptible = player.machine.interruptible
-    for source in player.experiment.sources:
-        line = source.line
-        if line == NMI:
-            yield Placement(player.at, NMI)
-            continue
-        spent = source.content and player.progress.given.get(line, 0) >= len(source.content)
-        comes_anyway = line == TIMER and player.machine.cpu.halted
-        if interruptible and not spent and not comes_anyway and player.machine.would_interrupt(line):
-            bursts = player.experiment.burst if line == TIMER else 1
-            yield from (Placement(player.at, line, burst) for burst in range(1, bursts + 1))
+def _places(
+    player: Player, schedule: Schedule, accesses: Accesses, breaks: tuple[int, ...]
+) -> Iterator[Placement]:
+    """Go along a recorded run once more, and look at each stretch of boundaries what would come through."""
+    player.rewind()
+    player.follow(schedule)
+    halts, after = set(breaks), schedule[-1].at if schedule else -1
+    for stretch in _stretches(player, accesses, breaks):
+        if not player.advance(stretch.start):
+            return
+        lines = [source for source in player.experiment.sources if _open(player, source)]
+        for at in stretch:
+            if at > after:
+                for source in lines:
+                    yield from _choices(player, source.line, at, halted=at in halts)
+
+
+def _stretches(player: Player, accesses: Accesses, breaks: tuple[int, ...]) -> Iterator[range]:
+    """The boundaries, cut wherever what comes through may change: at accesses to devices, and where things came free."""
+    cuts = {access.step + 1 for access in accesses if access.kind in (Kind.DEVICE_READ, Kind.DEVICE_WRITE)}
+    cuts |= {at + player.origin + extra for at in breaks for extra in (0, 1)}
+    ordered = sorted(cuts)
+    windows = accesses.windows
+    if any(source.line == NMI for source in player.experiment.sources):
+        windows = (range(accesses.start, accesses.end),)
+    for window in windows:
+        starts = [window.start, *(cut for cut in ordered if window.start < cut < window.stop)]
+        for start, stop in zip(starts, [*starts[1:], window.stop], strict=True):
+            yield range(start - player.origin, stop - player.origin)
+
+
+def _open(player: Player, source: Source) -> bool:
+    """Whether an edge on this line would come through now."""
+    if source.line == NMI:
+        return True
+    spent = source.content and player.progress.given.get(source.line, 0) >= len(source.content)
+    return player.interruptible and not spent and player.machine.would_interrupt(source.line)
+
+
+def _choices(player: Player, line: int, at: int, *, halted: bool) -> Iterator[Placement]:
+    """What may be placed on a line at a boundary."""
+    if line != TIMER:
+        yield Placement(at, line)
+    elif not halted:
+        yield from (Placement(at, line, burst) for burst in range(1, player.experiment.burst + 1))

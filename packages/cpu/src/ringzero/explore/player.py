@@ -44,6 +44,7 @@ class Progress:
     given: dict[int, int] = field(default_factory=dict)  # line: how much of its content has arrived
     idle_states: frozenset[bytes] = frozenset()
     fair_states: frozenset[bytes] = frozenset()
+    breaks: tuple[int, ...] = ()  # the steps at which something came free: a tick, or what the environment owed
     failure: Failure | None = None
     ended: bool = False
 
@@ -63,6 +64,7 @@ class Player:
         self.success = load(experiment.success) if experiment.success else None
         self.watch: Callable[[], object] | None = None  # called after every step; the run stays the same
         self._at_end = False
+        self._back: tuple[int, int] | None = None  # rip and rsp of the return that is waited for
         if experiment.until is not None:
             self.machine.add_probe(experiment.until, self._reached)
         self._sent = len(self.machine.serial)
@@ -141,7 +143,10 @@ class Player:
         while not progress.ended and (until is None or self.at < until):
             limit = min(progress.since + self.patience, self.max_steps)
             goal = limit if until is None else min(until, limit)
-            self._went(self._run(self.origin + max(goal, self.at + 1)))
+            stop = self._run(self.origin + max(goal, self.at + 1))
+            if stop.reason is StopReason.RETURNED:
+                break
+            self._went(stop)
         return not progress.ended
 
     def _run(self, step: int) -> Stop:
@@ -151,7 +156,15 @@ class Player:
             self.watch()
             if stop.reason is not StopReason.STEP or self.machine.step >= step:
                 return stop
-        return self.machine.run(until_step=step)
+        return self.machine.run(until_step=step, until_return=self._back)
+
+    def come_back(self, rip: int, rsp: int) -> bool:
+        """Run until an interrupt returns to just there, or to the end of the run: whether it has returned."""
+        self._back = (rip, rsp)
+        try:
+            return self.advance(None)
+        finally:
+            self._back = None
 
     def _went(self, stop: Stop) -> None:
         """What a piece of the run has come to."""
@@ -183,7 +196,11 @@ class Player:
     # Interrupts
 
     def place(self, placement: Placement) -> None:
-        """Raise what was placed at this boundary."""
+        """Raise what was placed at this boundary, if what must hold here does."""
+        failure = judge_state(self.look)
+        if failure is not None:
+            self._end(failure)
+            return
         for edge in range(placement.burst):
             if edge and not self._served(placement.line):
                 return
@@ -246,12 +263,14 @@ class Player:
         """A tick that costs nothing."""
         self.progress.ticks += 1
         self.progress.since = self.at
+        self.progress.breaks += (self.at,)
         self.machine.raise_irq(TIMER)
 
     def _stuck(self) -> None:
         """A tick has led back to the same state."""
         for source in self.experiment.sources:
             if self.progress.given.get(source.line, 0) < len(source.content):
+                self.progress.breaks += (self.at,)
                 self.raise_line(source.line)
                 return
         self.fail(Kind.DEADLOCK, "idle, and a tick changes nothing", self.look.blocked())

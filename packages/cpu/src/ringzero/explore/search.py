@@ -39,7 +39,8 @@ class Search:
     """One search; it can be stopped between two tasks, and goes on from its `frontier`.
 
     executor: who does the tasks, `jobs` of them at a time; nobody: this process. stop: asked between two tasks.
-    on_end: sees every run at its end, in this process only.
+    on_end: sees every run at its end, in this process only. every_failure: go on behind the first one, which is
+    the one that the result tells.
     """
 
     experiment: Experiment
@@ -50,6 +51,7 @@ class Search:
     stop: Callable[[], bool] = lambda: False
     on_progress: Callable[[Progress], None] = lambda progress: None
     on_end: OnEnd | None = None
+    every_failure: bool = False
     frontier: Frontier = field(default_factory=Frontier)
     player: Player | None = None
     failed: Trial | None = field(default=None, init=False)
@@ -63,27 +65,28 @@ class Search:
     def run(self) -> Result:
         """Search up to the bound, to a counterexample, or until told to stop."""
         player = self.player = self.player or Player(self.experiment)
-        self._here = Expander(player, self.bound, self.rules, self.on_end)
+        self._here = Expander(player, self.bound, self.rules, self.on_end, self.every_failure)
         if not self.frontier.judged and not self._first():
             return self._result(Verdict.BROKEN)
         while self.frontier.depth < self.bound:
             if not self._level():
                 return self._result(Verdict.BROKEN if self.failed else Verdict.UNFINISHED)
             self._descend()
-        return self._result(Verdict.HOLDS)
+        return self._result(Verdict.BROKEN if self.failed else Verdict.HOLDS)
 
     def _first(self) -> bool:
         """Judge the run without any placement: whether it is well."""
         trial = self._here.judge(())
-        places = len(self._here.path(()).places) if trial.failure is None else 0
+        goes_on = trial.failure is None or self.every_failure
+        places = len(self._here.path(()).places) if goes_on else 0
         counts = Counts(boundaries=places, covered=1, run=1, steps=trial.steps)
         self.failed = trial if trial.failure else None
         self.frontier = replace(self.frontier, judged=True, counts=counts, tasks=self._parts())
-        return trial.failure is None
+        return goes_on
 
     def _parts(self) -> tuple[Task, ...]:
         """The first level's tasks: the one node's boundaries in parts, which do not depend on who does them."""
-        if self.bound < 1 or self.failed:
+        if self.bound < 1 or (self.failed and not self.every_failure):
             return ()
         starts = sorted({place.at for place in self._here.path(()).places})[::PART]
         ends = [*starts[1:], None]
@@ -103,9 +106,9 @@ class Search:
                 counts=before.counts + expanded.counts,
                 learned=before.learned + expanded.learned,
             )
-            self.failed = expanded.failed
+            self.failed = self.failed or expanded.failed
             self.on_progress(Progress(before.depth + 1, self.bound, done, len(tasks), self.frontier.counts))
-            if self.failed or (done < len(tasks) and self.stop()):
+            if (self.failed and not self.every_failure) or (done < len(tasks) and self.stop()):
                 return False
         return True
 
@@ -162,7 +165,7 @@ class Search:
         return Result(
             name=experiment.name,
             verdict=verdict,
-            bound=self.bound if verdict is Verdict.HOLDS else frontier.depth,
+            bound=len(self.failed.schedule) if self.failed else frontier.depth,
             asked=self.bound,
             counts=frontier.counts,
             counterexample=example,

@@ -1,0 +1,57 @@
+"""What runs between an interrupt and the moment at which the interrupted code goes on: a slice.
+
+An interrupt may be moved past an instruction with which its slice does not conflict, exact byte for exact byte: either
+order leads to the same state. A slice is the handler alone, or, when the handler switches threads, everything up to the
+switch back; with further interrupts placed inside, it is what it is with them.
+
+It may not be moved at all (`None`) when it never comes back, when it gives other registers back than it took, when
+something came free inside it, or when a device counts on time.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ringzero.explore.compare import DEAD
+from ringzero.explore.player import Player
+from ringzero.explore.schedule import Schedule
+from ringzero.machine.footprint import Footprint, footprint
+
+
+@dataclass(frozen=True)
+class Slice:
+    """`end`: the step of the window at which the interrupted code goes on. `dead`: bytes below its stack pointer."""
+
+    footprint: Footprint
+    end: int
+    dead: tuple[int, int]
+
+
+def play_slice(player: Player, schedule: Schedule, index: int) -> Slice | None:
+    """Play a schedule up to where the slice of one of its placements ends. The player stands there, or at the end."""
+    player.rewind()
+    if not player.follow(schedule[:index]) or not player.advance(schedule[index].at):
+        return None
+    machine, registers = player.machine, player.machine.registers
+    before = machine.cpu.hashed_state()
+    rip, rsp = registers["rip"], registers["rsp"]
+    free = len(player.progress.breaks)
+    machine.record_accesses()
+    try:
+        player.place(schedule[index])
+        back = player.follow(schedule[index + 1 :]) and player.come_back(rip, rsp)
+        accesses = machine.take_accesses()
+    finally:
+        machine.record_accesses(False)
+    moves = back and len(player.progress.breaks) == free and not machine.clock.events()
+    if not moves or machine.cpu.hashed_state() != before:
+        return None
+    return Slice(footprint(accesses), player.at, dead_bytes(player, rsp))
+
+
+def dead_bytes(player: Player, rsp: int) -> tuple[int, int]:
+    """The physical bytes below a stack pointer, on its own page: whoever goes on there writes them first."""
+    top = player.machine.cpu.translate(rsp - 1)
+    if top is None:
+        return (0, 0)
+    return max(top & ~0xFFF, top + 1 - DEAD), top + 1
