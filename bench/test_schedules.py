@@ -1,7 +1,7 @@
 """Schedules a second: what the explorer does all day.
 
-The guest is the kernel inside the stage `stress-work`: eight threads queue work and wait for it. A schedule is 20 000 of
-its steps with two placed timer interrupts, from the window's snapshot; the restore is part of it, and so is judging.
+The guest is the kernel inside the stage `stress-work`: eight threads queue work and wait for it. A schedule is 20 000
+of its steps with two placed timer interrupts, from the window's snapshot; the restore is part of it.
 """
 
 from __future__ import annotations

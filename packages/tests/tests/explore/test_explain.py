@@ -158,7 +158,7 @@ def test_the_lines_tell_all_of_it() -> None:
     lines = describe(example())
     assert lines[0].startswith("deadlock: idle, and a tick changes nothing (step ")
     assert lines[1].startswith("  1. irq 0 interrupts thread 0 waiter before wait_flag+0x")
-    assert lines[2].startswith("  window: any of 6 of 49 boundaries, around here: from wait_flag+0x")
+    assert lines[2].startswith("  window: any of 6 of 48 boundaries, around here: from wait_flag+0x")
     assert lines[-2].startswith("  no return: from ")
     assert lines[-1] == f"  replay: {example().replay}"
 

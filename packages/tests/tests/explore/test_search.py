@@ -12,7 +12,10 @@ import pytest
 
 from ringzero.explore.expand import Rules
 from ringzero.explore.frontier import Frontier, FrontierError
+from ringzero.explore.path import choices, record_path
+from ringzero.explore.player import Player
 from ringzero.explore.result import Counts, Verdict
+from ringzero.explore.schedule import Placement
 from ringzero.explore.search import Search, search
 from ringzero_tests.experiments import stage_experiment
 
@@ -32,10 +35,27 @@ def after(tasks: int) -> Callable[[], bool]:
 
 def test_what_is_cut_does_not_change_the_verdict() -> None:
     experiment = stage_experiment("wq-initialised")
-    plain = search(experiment, 2, rules=Rules(merge=False))
-    merged = search(experiment, 2)
-    assert plain.verdict is merged.verdict is Verdict.HOLDS
-    assert merged.counts.run < plain.counts.run / 2
+    plain = search(experiment, 1, rules=Rules(merge=False, reduce=False))
+    assert plain.counts.run == plain.counts.covered == plain.counts.boundaries + 1
+    reduced = search(experiment, 1)
+    assert reduced.verdict is plain.verdict is Verdict.HOLDS
+    assert reduced.counts.covered == plain.counts.covered
+    assert reduced.counts.run < plain.counts.run / 5
+
+
+@pytest.mark.parametrize("before", ["wq-initialised", "wq-fifo-order"])
+@pytest.mark.parametrize("nested", [False, True])
+def test_every_boundary_of_a_run_is_found(before: str, nested: bool) -> None:
+    player = Player(stage_experiment(before))
+    schedule = (record_path(player, ()).places[7],) if nested else ()
+    found = record_path(player, schedule).places
+    player.rewind()
+    player.follow(schedule)
+    stepped: list[Placement] = []
+    while not player.progress.ended:
+        stepped += [place for place in choices(player) if not schedule or place.at > schedule[-1].at]
+        player.advance(player.at + 1)
+    assert list(found) == stepped
 
 
 def test_workers_give_the_same_result() -> None:
@@ -72,7 +92,7 @@ def test_a_search_that_was_stopped_goes_on_from_its_file(tmp_path: Path) -> None
     whole = search(stage_experiment(STAGE), 2)
     file, pieces, counts = tmp_path / "frontier", 0, Counts()
     while True:
-        going = Search(stage_experiment(STAGE), 2, stop=after(20))
+        going = Search(stage_experiment(STAGE), 2, stop=after(3))
         if file.exists():
             going.frontier = Frontier.load(file, going.name)
         result = going.run()

@@ -11,7 +11,7 @@ from ringzero.explore.schedule import Schedule
 
 
 def brute_force(player: Player, bound: int) -> Iterator[Trial]:
-    """All schedules with no preemption, then with one, ...; those that break the kernel too, and what differs from them.
+    """All schedules with no preemption, then with one, ...; those that break the kernel, and what comes of them, too.
 
     The player stands at the end of the run that was told last.
     """

@@ -7,9 +7,9 @@ and to judge it.
 Which boundaries matter (`Rules.reduce`): an interrupt does the same one instruction later, unless that instruction
 conflicts with the interrupt's slice (`slices`). So one boundary stands for all that follow, up to the first conflict,
 and the first one behind that is played next. A placement *inside* another one's slice changes that slice: how far the
-other one may move is looked at anew, and where that is less far than before, the schedule with the other one behind the
-conflict is played as well. So a schedule stands for a box: each of its placements for the boundaries up to an end of its
-own; and the boxes of all that are played leave nothing out.
+other one may move is looked at anew, and where that is less far than before, the schedule with the other one behind
+the conflict is played as well. So a schedule stands for a box: each of its placements for the boundaries up to an end
+of its own; and the boxes of all that are played leave nothing out.
 
 Which runs need not be gone along (`Rules.merge`): those whose compared state has been seen with at least as many
 preemptions left to place. Seen are the states along the runs of finished levels.
@@ -24,11 +24,13 @@ from dataclasses import dataclass, field, replace
 from ringzero.explore.path import Path, record_path
 from ringzero.explore.player import Player
 from ringzero.explore.result import Counts, Trial
-from ringzero.explore.schedule import Schedule
+from ringzero.explore.schedule import Placement, Schedule
 from ringzero.explore.slices import Slice, play_slice
 
 PATHS = 64  # recorded runs that are kept
-Known = dict[bytes, int]  # a state's key, and how many preemptions were placed from there on; 0 for its registers'
+Known = dict[
+    bytes, int
+]  # a state's key, and how many preemptions were placed from there on; 0 for its registers'
 OnEnd = Callable[[Player, Trial], None]
 NEVER = 1 << 62
 
@@ -136,7 +138,9 @@ class _Work:
             if not self._merges(box.schedule):
                 self._play(box)
                 continue
-            for index in self._open(box):  # known is the state of this one schedule, not of those it stands for
+            for index in self._open(
+                box
+            ):  # known is the state of this one schedule, not of those it stands for
                 box = self._cut(box, index, None)
         return Expanded(tuple(self.children), self.failed, self.counts, tuple(self.learned.items()))
 
@@ -145,7 +149,11 @@ class _Work:
         first, last, node = self.task.first, self.task.last, self.node
         kinds = set()
         for place in self.expander.path(node.schedule).places:
-            if first <= place.at and (last is None or place.at < last) and (place.line, place.burst) not in kinds:
+            if (
+                first <= place.at
+                and (last is None or place.at < last)
+                and (place.line, place.burst) not in kinds
+            ):
                 kinds.add((place.line, place.burst))
                 end = NEVER if last is None else last
                 heapq.heappush(self.boxes, Node((*node.schedule, place), (*node.ends, end), node.closes))

@@ -100,13 +100,15 @@ def _digest(body: str) -> str:
     return hashlib.sha256(body.encode()).hexdigest()
 
 
-def _plain(node: Node) -> list[list[int]]:
-    return [[place.at, place.line, place.burst] for place in node.schedule]
+def _plain(node: Node) -> list[list[Any]]:
+    places = [[place.at, place.line, place.burst] for place in node.schedule]
+    return [places, list(node.ends), list(node.closes)]
 
 
-def _node(plain: list[list[int]]) -> Node:
-    schedule: Schedule = tuple(Placement(*place) for place in plain)
-    return Node(schedule)
+def _node(plain: list[list[Any]]) -> Node:
+    places, ends, closes = plain
+    schedule: Schedule = tuple(Placement(*place) for place in places)
+    return Node(schedule, tuple(ends), tuple(closes))
 
 
 def _keys_out(keys: Keys) -> list[list[Any]]:

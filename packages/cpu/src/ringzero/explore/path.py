@@ -82,7 +82,7 @@ def _places(
 
 
 def _stretches(player: Player, accesses: Accesses, breaks: tuple[int, ...]) -> Iterator[range]:
-    """The boundaries, cut wherever what comes through may change: at accesses to devices, and where things came free."""
+    """The boundaries, cut where what comes through may change: at accesses to devices, and where things came free."""
     cuts = {access.step + 1 for access in accesses if access.kind in (Kind.DEVICE_READ, Kind.DEVICE_WRITE)}
     cuts |= {at + player.origin + extra for at in breaks for extra in (0, 1)}
     ordered = sorted(cuts)
@@ -93,6 +93,15 @@ def _stretches(player: Player, accesses: Accesses, breaks: tuple[int, ...]) -> I
         starts = [window.start, *(cut for cut in ordered if window.start < cut < window.stop)]
         for start, stop in zip(starts, [*starts[1:], window.stop], strict=True):
             yield range(start - player.origin, stop - player.origin)
+
+
+def choices(player: Player) -> list[Placement]:
+    """What may be placed where a player stands; nothing at the window's end."""
+    if player.at_end:
+        return []
+    halted = player.machine.cpu.halted
+    lines = [source.line for source in player.experiment.sources if _open(player, source)]
+    return [place for line in lines for place in _choices(player, line, player.at, halted=halted)]
 
 
 def _open(player: Player, source: Source) -> bool:

@@ -44,7 +44,9 @@ class Progress:
     given: dict[int, int] = field(default_factory=dict)  # line: how much of its content has arrived
     idle_states: frozenset[bytes] = frozenset()
     fair_states: frozenset[bytes] = frozenset()
-    breaks: tuple[int, ...] = ()  # the steps at which something came free: a tick, or what the environment owed
+    breaks: tuple[
+        int, ...
+    ] = ()  # the steps at which something came free: a tick, or what the environment owed
     failure: Failure | None = None
     ended: bool = False
 
@@ -65,6 +67,7 @@ class Player:
         self.watch: Callable[[], object] | None = None  # called after every step; the run stays the same
         self._at_end = False
         self._back: tuple[int, int] | None = None  # rip and rsp of the return that is waited for
+        self._last = None if experiment.until is None else self.machine.symbol(experiment.until)
         if experiment.until is not None:
             self.machine.add_probe(experiment.until, self._reached)
         self._sent = len(self.machine.serial)
@@ -83,6 +86,11 @@ class Player:
         if stop.reason not in (StopReason.SYMBOL, StopReason.SERIAL):
             wanted = asked.start or repr(asked.start_serial)
             raise UsageError(f"the window is never entered: {wanted} was not reached; {stop.message}")
+
+    @property
+    def at_end(self) -> bool:
+        """Whether the window ends before the next instruction."""
+        return self.machine.registers["rip"] == self._last
 
     def _reached(self, _: Any) -> bool:
         self._at_end = True
