@@ -13,7 +13,17 @@ from collections.abc import Generator
 
 import pytest
 
-JUDGES = ("qemu-system-x86_64", "qemu", "nasm", "ndisasm", "objdump", "readelf", "binutils", "gdb")
+JUDGES = (
+    "qemu-system-x86_64",
+    "qemu",
+    "nasm",
+    "ndisasm",
+    "objdump",
+    "readelf",
+    "binutils",
+    "gdb",
+    "chromium",
+)
 REQUIRED = os.environ.get("RINGZERO_REQUIRE_JUDGES", "") not in ("", "0")
 
 

@@ -8,6 +8,7 @@
     oracles     what may be wrong with a run
     search      iterative bounding: no preemption, one, two, ...
     timeline    a schedule played and written down: who ran when, what interrupted whom (recorder and locks do it)
+    report      a page and a trace for Perfetto, made of a result and timelines
     result      what a search has found, in values that every report is made from
 
 Rule of this room: a verdict is a function of the experiment and the bound, never of the host's clock, of how many

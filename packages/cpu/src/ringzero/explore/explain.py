@@ -66,12 +66,12 @@ def _lines(example: Counterexample) -> Iterator[str]:
     if not example.schedule:
         yield "  without any preemption"
     for number, place in enumerate(example.sites, 1):
-        yield f"  {number}. {_preemption(place)}"
+        yield f"  {number}. {preemption_text(place)}"
     if example.window is not None:
-        yield f"  window: {_window(example.window)}"
+        yield f"  window: {window_text(example.window)}"
     yield from (f"  {sentence}" for sentence in example.waiting or failure.details)
     if example.no_return is not None:
-        yield f"  no return: from {_where(example.no_return)} on nothing saves the run"
+        yield f"  no return: from {where_text(example.no_return)} on nothing saves the run"
     if example.difference is not None:
         yield f"  first difference: {example.difference.sentence}"
     yield from (f"  note: {remark}" for remark in example.remarks)
@@ -79,19 +79,20 @@ def _lines(example: Counterexample) -> Iterator[str]:
         yield f"  replay: {example.replay}"
 
 
-def _preemption(site: Site) -> str:
+def preemption_text(site: Site) -> str:
+    """`irq 0 interrupts thread 2 worker before work_take+0x10 (workqueue.asm:41), visit 2`."""
     burst = f" ×{site.placement.burst}" if site.placement.burst > 1 else ""
     who = f"thread {site.thread}" if site.thread else "the code"
-    return f"{line_name(site.placement.line)}{burst} interrupts {who} before {_where(site)}"
+    return f"{line_name(site.placement.line)}{burst} interrupts {who} before {where_text(site)}"
 
 
-def _where(site: Site) -> str:
+def where_text(site: Site) -> str:
     """`work_take+0x10 (workqueue.asm:41), visit 2, boundary 168`."""
     number = "" if site.boundary == NOT_COUNTED else f", boundary {site.boundary:,}"
     return f"{site.place}, visit {site.visit:,}{number}"
 
 
-def _window(window: Window) -> str:
+def window_text(window: Window) -> str:
     """`any of 37 of 4,812 boundaries: from here to there`."""
     if window.count == 1:
         return f"only this one of {window.boundaries:,} boundaries"

@@ -14,13 +14,13 @@ from ringzero.explore.locks import LockWatch, Taken
 from ringzero.explore.schedule import Placement, Schedule, line_name
 from ringzero.explore.threads import Thread
 from ringzero.explore.timeline import HANDLERS, Code, Event, Held, Lane, Span, Stretch, Timeline
+from ringzero.explore.waiting import called
 from ringzero.machine.position import VECTORS, instruction_text
 
 if TYPE_CHECKING:
     from ringzero.explore.player import Player
 
 REGISTERS = (*GPRS, "rip", "rflags")
-NEAR = 1 << 16  # a symbol so far below an address, or farther, does not name it
 IRET = ("iret", "iretd", "iretq", "iretw")
 CPU = 0  # the address of the one thread of a guest whose threads are not told
 
@@ -56,6 +56,7 @@ class Recorder:
         self._values: list[tuple[tuple[int, int], ...]] = []
         self._locks = LockWatch(self.machine)
         self._tries: list[tuple[int, str, int, int]] = []
+        self._names: dict[int, str] = {}
         self._ticks = 0
         self._sent = 0
         spec = player.experiment.threads
@@ -114,6 +115,7 @@ class Recorder:
         """What the step from the last boundary to this one has done."""
         self._handlers(step)
         for kind, taken in self._locks.after(step, self._lane, self._in_handler):
+            self._called(taken.address)
             self._tries.append((step, kind, taken.address, self._lane))
         self._meet_threads(step)
         self._switches(step)
@@ -175,7 +177,7 @@ class Recorder:
         """A thread went from one state to another."""
         lane = self._lane_of[now.address]
         if now.state == "blocked":
-            where = f" on {self._data_name(now.waits_on)}" if now.waits_on else ""
+            where = f" on {self._called(now.waits_on)}" if now.waits_on else ""
             self._events.append(Event(step, "sleep", lane, f"{now} sleeps{where}"))
         elif before.state == "blocked":
             by = (
@@ -265,20 +267,11 @@ class Recorder:
         lane = self._lane if address is None else self._lane_of.get(address, self._lane)
         self._events.append(Event(self.player.at if at is None else at, kind, lane, text))
 
-    def _data_name(self, address: int) -> str:
-        """A word of memory by its thread or its symbol."""
-        spec = self.player.experiment.threads
-        size = max(
-            [value for key, value in spec.items() if key.endswith("_offset") and isinstance(value, int)]
-            or [0]
-        )
-        for thread in self._threads.values():
-            if thread.address <= address <= thread.address + size:
-                return f"thread {thread}+{address - thread.address:#x}"
-        place = self.machine.where(address)
-        if place.symbol is None or place.offset >= NEAR:
-            return f"{address:#x}"
-        return f"{place.symbol}+{place.offset:#x}" if place.offset else place.symbol
+    def _called(self, address: int) -> str:
+        """A word of memory by its name, as it was when it was first told of."""
+        if address not in self._names:
+            self._names[address] = called(self.player, address)
+        return self._names[address]
 
     # The end
 
@@ -290,7 +283,7 @@ class Recorder:
         for step, kind, address, lane in self._tries:
             if address in locks:
                 verb = {"lock": "takes", "unlock": "gives back", "spin": "spins on"}[kind]
-                text = f"{self._lanes[lane].name} {verb} {self._data_name(address)}"
+                text = f"{self._lanes[lane].name} {verb} {self._called(address)}"
                 self._events.append(Event(step, kind, lane, text))
         player, progress = self.player, self.player.progress
         return Timeline(
@@ -303,7 +296,7 @@ class Recorder:
         )  # fmt: skip
 
     def _held(self, taken: Taken) -> Held:
-        name = self._data_name(taken.address)
+        name = self._called(taken.address)
         return Held(
             taken.owner, name, taken.address, taken.first, taken.end, taken.handler, tuple(taken.spins)
         )
