@@ -1,5 +1,8 @@
 """What the steps of a run read and wrote: the machine's log, taken.
 
+The bytes of instructions themselves are in no record: a fetch is no access here, but what its walk reads is. Who moves
+steps about must see to it that none of them writes code (the CODE bit of `memory.page_flags`).
+
 Rule of this room: nothing here runs anything. The records are those of `cpu.engine.log`, as bytes: plain values, which
 compare, pickle and can be sent elsewhere; names and tuples are made when somebody asks.
 """
