@@ -26,15 +26,16 @@ struc work
 .argument       resq 1
 .name           resq 1
 .state          resd 1
+%ifdef WORK_COMPLETED
+.completed      resd 1          ; what B9a and B9b have in place of a comparison of `ran` and `queued`
+%else
                 resd 1
+%endif
 .next           resq 1          ; in its queue
 .queue          resq 1          ; the queue it was put on last
 .queued         resq 1
 .ran            resq 1
 .waiters        resb waitq_size
-%ifdef WORK_COMPLETED
-.completed      resq 1          ; what B9a and B9b have in place of a comparison of `ran` and `queued`
-%endif
 endstruc
 
 section .text
@@ -55,7 +56,7 @@ routine work_init, "work_init"
         mov [rdi+work.queued], rax
         mov [rdi+work.ran], rax
 %ifdef WORK_COMPLETED
-        mov [rdi+work.completed], rax
+        mov [rdi+work.completed], eax
 %endif
         add rdi, work.waiters
         jmp waitq_init
@@ -87,7 +88,7 @@ routine work_execute, "work_execute"
         lock btr dword [rbx+work.state], WORK_RUNNING
 %endif
 %ifdef WORK_COMPLETED
-        mov qword [rbx+work.completed], 1
+        mov dword [rbx+work.completed], 1
 %endif
         inc qword [rbx+work.ran]
         lea rdi, [rbx+work.waiters]
@@ -117,7 +118,7 @@ routine work_wait, "work_wait"
 .again:
         xor r13d, r13d
 %ifdef WORK_COMPLETED
-        cmp qword [rbx+work.completed], 0
+        cmp dword [rbx+work.completed], 0
         jne .done
 %else
         cmp [rbx+work.ran], r12

@@ -149,7 +149,7 @@ routine work_append, "work_append"
 %ifdef BUG_B9A
         ; `completed` stays as the last run left it: whoever waits for this one need not
 %elifdef BUG_B9B
-        mov qword [r12+work.completed], 0
+        mov dword [r12+work.completed], 0
 %endif
         inc qword [r12+work.queued]
         inc qword [rbx+workqueue.queued]
