@@ -150,22 +150,21 @@ routine try_spin, "try_spin"
         pop rbx
         ret
 
-; try_spinner - a thread: asks for an interrupt, so that no time need pass, and spins until try_flag is set.
+; try_spinner - a thread: spins until try_flag is set, and asks for an interrupt each time, so that no time need pass.
 ; in:       rdi = exit code
 ; out:      rax = exit code
 ; clobbers: everything
 ; interrupts: on
 routine try_spinner, "try_spinner"
         mov rbx, rdi
-        call serial_interrupt_on
 .again:
-        pause
+        call serial_interrupt_on
         cmp qword [try_flag], 0
         je .again
         mov rax, rbx
         ret
 
-; try_end_quantum - a serial hook: the interrupted thread has run long enough. Once is enough.
+; try_end_quantum - a serial hook: the interrupted thread has run long enough.
 ; in:       nothing
 ; out:      nothing
 ; clobbers: scratch
