@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 from collections import Counter
+from dataclasses import replace
 from functools import cache
 from itertools import pairwise
 from typing import Any
@@ -155,6 +156,28 @@ def test_a_guest_without_threads_has_one_lane() -> None:
     assert [lane.name for lane in run.lanes] == ["handlers", "processor"]
     assert not run.of("switch")
     assert any(event.kind == "interrupt" for event in run.events)
+
+
+def test_both_engines_tell_the_same() -> None:
+    player, schedule = broken("B8", "try-wq-park")
+    machine = {**player.experiment.machine, "engine": "python"}
+    assert record(Player(replace(player.experiment, machine=machine)), schedule) == lost_wakeup()
+
+
+def test_a_burst_is_placed_once_and_delivered_each_time() -> None:
+    player, schedule = broken("B8", "try-wq-park")
+    run = record(player, (Placement(schedule[0].at, burst=3),))
+    assert [event.text for event in run.of("placed")] == ["irq 0 ×3"]
+    following = [event for event in run.of("interrupt") if event.at < run.steps][:3]
+    assert len(following) == 3
+    assert not run.of("tick") or following[2].at < run.of("tick")[0].at
+
+
+def test_serial_output_comes_by_the_line() -> None:
+    run = record(*broken("B13", "try-spawn"))
+    lines = [event.text for event in run.of("serial")]
+    assert len(lines) > 1
+    assert all(line.endswith("\n") and line.count("\n") == 1 for line in lines[:-1])
 
 
 def test_a_timeline_can_be_sent() -> None:

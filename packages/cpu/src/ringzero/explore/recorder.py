@@ -122,7 +122,17 @@ class Recorder:
         if self._total != self._sent:
             new = self.machine.serial[-(self._total - self._sent) :]
             self._sent = self._total
-            self._note("serial", new.decode("latin-1"), at=step)
+            self._write(step, new.decode("latin-1"))
+
+    def _write(self, step: int, text: str) -> None:
+        """Bytes on the serial line: what one lane sends up to the end of a line is one event."""
+        last = next((n for n in reversed(range(len(self._events))) if self._events[n].kind == "serial"), None)
+        if last is not None:
+            line = self._events[last]
+            if line.lane == self._lane and not line.text.endswith("\n"):
+                self._events[last] = Event(line.at, "serial", line.lane, line.text + text)
+                return
+        self._note("serial", text, at=step)
 
     def _handlers(self, step: int) -> None:
         """Interrupts that were delivered, and their returns."""

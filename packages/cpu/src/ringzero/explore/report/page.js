@@ -61,6 +61,12 @@ const view = { zoom: 1, step: first, run: 0, locks: false };
 const clamp = (run, step) => Math.max(run.first, Math.min(run.end, step));
 
 // ---- the head --------------------------------------------------------------------------------------------------------
+const words = (line) => line.split("`").map((piece, n) => n % 2 ? el("code", {}, piece) : piece);  // `like this`
+function copy(node, button) {
+  getSelection().selectAllChildren(node);  // for a browser that lets no page write to the clipboard
+  (navigator.clipboard ? navigator.clipboard.writeText(node.textContent) : Promise.reject()).then(
+    () => { button.textContent = "Copied"; }, () => { button.textContent = "Selected"; });
+}
 function head() {
   document.title = data.title;
   $("title").textContent = data.name;
@@ -68,7 +74,13 @@ function head() {
   $("verdict").classList.add(data.verdictClass);
   $("message").textContent = data.message;
   for (const [name, lines] of data.facts)
-    $("facts").append(el("dt", {}, name), el("dd", {}, ...lines.map((line) => el("p", {}, line))));
+    $("facts").append(el("dt", {}, name), el("dd", {}, ...lines.map((line) => el("p", {}, ...words(line)))));
+  if (data.replay) {
+    const command = [...document.querySelectorAll("#facts code")].find((each) => each.textContent === data.replay);
+    const button = el("button", { type: "button", id: "copy" }, "Copy");
+    button.onclick = () => copy(command, button);
+    command.after(button);
+  }
   if (!data.facts.length) $("facts").remove();
   $("foot").textContent = data.foot;
 }

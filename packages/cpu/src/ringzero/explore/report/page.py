@@ -15,7 +15,7 @@ from typing import Any
 
 from ringzero.explore.explain import preemption_text, where_text, window_text
 from ringzero.explore.report.sources import source_lines
-from ringzero.explore.result import Result, Verdict
+from ringzero.explore.result import Counterexample, Result, Verdict
 from ringzero.explore.schedule import describe
 from ringzero.explore.timeline import Timeline
 
@@ -63,6 +63,7 @@ def page_data(
         "verdictClass": CLASSES[result.verdict],
         "message": message(result),
         "facts": [[name, lines] for name, lines in facts(result) if lines],
+        "replay": replay_command(example),
         "foot": foot(result),
         "window": window and {"first": window.first.placement.at, "end": window.last.placement.at + 1},
         "noReturn": example.no_return.placement.at if example and example.no_return else None,
@@ -107,7 +108,7 @@ def facts(result: Result) -> Iterable[tuple[str, list[str]]]:
             [f"from {where_text(example.no_return)} on nothing saves the run"] if example.no_return else [],
         )
         yield "First difference", [example.difference.sentence] if example.difference else []
-        yield "Replay", [f"ringzero replay '{example.replay}'"] if example.replay else []
+        yield "Replay", [f"`{replay_command(example)}`"] if example.replay else []
         yield "Notes", list(example.remarks)
     counts = result.counts
     told = (
@@ -116,6 +117,11 @@ def facts(result: Result) -> Iterable[tuple[str, list[str]]]:
     yield "Schedules", [f"{told}; {counts.choices:,} choice points of {counts.boundaries:,} boundaries"]
     yield "Not covered", [f"about {result.left:,} schedules"] if result.left else []
     yield "Remarks", list(result.remarks)
+
+
+def replay_command(example: Counterexample | None) -> str:
+    """What brings the run back."""
+    return f"ringzero replay '{example.replay}'" if example and example.replay else ""
 
 
 def foot(result: Result) -> str:
