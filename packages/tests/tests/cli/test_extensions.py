@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from ringzero.cli import extensions
+from ringzero.cli.extensions import COMMANDS, GUESTS
 
 TEXT = """
 [console_scripts]
@@ -17,8 +18,8 @@ boot = wrong:wrong
 boot = here.commands:boot
 other=there:other
 
-[another.group]
-third = wrong:wrong
+[ringzero.guests]
+third = guests:third
 """
 
 
@@ -32,7 +33,7 @@ def install(folder: Path, name: str, text: str | bytes) -> None:
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Alone on the path, behind one that is not there."""
     monkeypatch.setattr("sys.path", [str(tmp_path / "nowhere"), str(tmp_path)])
-    monkeypatch.setattr(extensions, "all_commands", dict)
+    monkeypatch.setattr(extensions, "every", lambda group: {})
     return tmp_path
 
 
@@ -40,12 +41,14 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_beside_us(folder: Path, name: str) -> None:
     install(folder, "aaa-1.0.dist-info", b"\xff\xfe[ringzero.commands]")
     install(folder, name, TEXT)
-    assert extensions.command("boot") == "here.commands:boot"
-    assert extensions.command("other") == "there:other"
-    assert extensions.command("third") is None
+    assert extensions.find(COMMANDS, "boot") == "here.commands:boot"
+    assert extensions.find(COMMANDS, "other") == "there:other"
+    assert extensions.find(COMMANDS, "third") is None
+    assert extensions.find(GUESTS, "third") == "guests:third"
+    assert extensions.find(GUESTS, "boot") is None
 
 
 def test_elsewhere(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(extensions, "all_commands", lambda: {"boot": "archive:boot"})
-    assert extensions.command("boot") == "archive:boot"
-    assert extensions.command("nosuch") is None
+    monkeypatch.setattr(extensions, "every", lambda group: {"boot": f"{group}:boot"})
+    assert extensions.find(COMMANDS, "boot") == "ringzero.commands:boot"
+    assert extensions.find(COMMANDS, "nosuch") is None

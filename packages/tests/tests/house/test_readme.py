@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from ringzero_tests.counter_kernel import SOURCE
+
 ROOT = Path(__file__).resolve().parents[4]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 EXAMPLES = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
@@ -34,3 +36,8 @@ def test_ci_runs_the_readme_commands() -> None:
     assert len(commands) == 2
     for command in commands:
         assert command in ci
+
+
+def test_the_kernel_of_the_docs_is_the_one_that_is_tested() -> None:
+    page = (ROOT / "docs" / "explore.md").read_text(encoding="utf-8")
+    assert re.findall(r"```nasm\n(.*?)```", page, re.DOTALL) == [SOURCE]

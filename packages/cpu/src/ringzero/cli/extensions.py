@@ -1,4 +1,7 @@
-"""Commands of other packages: where the entry-point group `ringzero.commands` says they are.
+"""What other packages add: where the entry-point groups say it is.
+
+`ringzero.commands` names click commands; `ringzero.guests` names kernels that come as a package, each an
+`explore.guest.Guest`: what users write in place of an image.
 
 importlib.metadata knows, but takes longer to import than a kernel takes to boot. So what lies beside us is read here,
 each installed distribution's own `entry_points.txt`; whoever is not found so is asked for properly.
@@ -9,28 +12,29 @@ from __future__ import annotations
 import os
 import sys
 
-GROUP = "ringzero.commands"
+COMMANDS = "ringzero.commands"
+GUESTS = "ringzero.guests"
 
 
-def all_commands() -> dict[str, str]:
-    """Every command that an installed distribution adds, and its place, `module:attribute`."""
+def every(group: str) -> dict[str, str]:
+    """Everything that installed distributions add to a group, and its place, `module:attribute`."""
     from importlib.metadata import entry_points
 
-    return {entry.name: entry.value for entry in entry_points(group=GROUP)}
+    return {entry.name: entry.value for entry in entry_points(group=group)}
 
 
-def command(name: str) -> str | None:
-    """The place of the command of that name, or None."""
+def find(group: str, name: str) -> str | None:
+    """The place of what has that name in a group, or None."""
     for folder in sys.path:
-        for text in _declared(folder):
-            place = _commands(text).get(name)
+        for text in _declared(folder, group):
+            place = _entries(text, group).get(name)
             if place:
                 return place
-    return all_commands().get(name)
+    return every(group).get(name)
 
 
-def _declared(folder: str) -> list[str]:
-    """The entry points of the distributions installed in a folder, those that name our group."""
+def _declared(folder: str, group: str) -> list[str]:
+    """The entry points of the distributions installed in a folder, those that name the group."""
     try:
         names = sorted(os.listdir(folder))
     except OSError:  # no folder: an archive, or nothing
@@ -44,15 +48,15 @@ def _declared(folder: str) -> list[str]:
                 texts.append(file.read())
         except (OSError, UnicodeDecodeError):  # most have none
             continue
-    return [text for text in texts if f"[{GROUP}]" in text]
+    return [text for text in texts if f"[{group}]" in text]
 
 
-def _commands(text: str) -> dict[str, str]:
+def _entries(text: str, group: str) -> dict[str, str]:
     """The group's entries in one file: lines `name = module:attribute` under its heading."""
     found, inside = {}, False
     for line in map(str.strip, text.splitlines()):
         if line.startswith("["):
-            inside = line == f"[{GROUP}]"
+            inside = line == f"[{group}]"
         elif inside and not line.startswith(("#", ";")):
             name, _, place = line.partition("=")
             found[name.strip()] = place.strip()

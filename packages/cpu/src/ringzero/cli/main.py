@@ -2,7 +2,8 @@
 
 Rule of this room: what costs time to import (rich, the machine, the assembler) is imported by the command that needs
 it, when it runs; and no error leaves here as a traceback. Statuses: 0 done; 1 the guest did not do what it should;
-2 bad usage or input; 130 interrupted; 70 a bug of ours (RINGZERO_TRACEBACK=1 then shows where).
+2 bad usage or input; 3 an exploration was not finished; 130 interrupted; 70 a bug of ours (RINGZERO_TRACEBACK=1 then
+shows where).
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ INTERRUPTED = 130
 #: Our own commands and where they live; other packages add theirs through an entry-point group (`extensions`).
 COMMANDS = {
     "run": "ringzero.cli.run:run",
+    "explore": "ringzero.cli.explore:explore",
+    "replay": "ringzero.cli.replay:replay",
     "asm": "ringzero.cli.asm:asm",
     "disasm": "ringzero.cli.disasm:disasm",
     "info": "ringzero.cli.info:info",
@@ -38,10 +41,10 @@ class Commands(click.Group):
     """The commands of this package and of others, each imported when it is named."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return sorted({**extensions.all_commands(), **COMMANDS})
+        return sorted({**extensions.every(extensions.COMMANDS), **COMMANDS})
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
-        place = COMMANDS.get(name) or extensions.command(name)
+        place = COMMANDS.get(name) or extensions.find(extensions.COMMANDS, name)
         if place is None:
             return None
         module, _, attribute = place.partition(":")

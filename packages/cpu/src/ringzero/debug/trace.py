@@ -22,14 +22,26 @@ from ringzero.machine.position import VECTORS, flags_text, instruction_text, thr
 if TYPE_CHECKING:
     from ringzero.machine.harness import Harness
     from ringzero.machine.machine import Machine
+    from ringzero.machine.stages import StageList
 
 Tell = Callable[..., None]
 
 
 def attach(harness: Harness, kind: str, form: str = "text") -> None:
     """Let the harness's machine tell its story on standard error. Raises UsageError when it cannot."""
-    tracers = {"switches": trace_switches, "interrupts": trace_interrupts, "instructions": trace_instructions}
-    tracers[kind](harness, logger(form))
+    if kind == "instructions":
+        trace_instructions(harness, logger(form))
+    else:
+        attach_to(harness.machine, harness.stages, kind, form)
+
+
+def attach_to(machine: Machine, stages: StageList | None, kind: str, form: str = "text") -> None:
+    """Let a machine tell of `switches` or `interrupts` on standard error. Raises UsageError when it cannot."""
+    tell = logger(form)
+    if kind == "switches":
+        trace_switches(machine, stages, tell)
+    else:
+        trace_interrupts(machine, tell)
 
 
 def logger(form: str) -> Tell:
@@ -58,8 +70,8 @@ _LINES = {
 }
 
 
-def trace_switches(harness: Harness, tell: Tell) -> None:
-    threads = harness.stages.threads if harness.stages else {}
+def trace_switches(machine: Machine, stages: StageList | None, tell: Tell) -> None:
+    threads = stages.threads if stages else {}
     if not isinstance(threads.get("switch"), str):
         raise UsageError("--trace switches needs a stage list whose [threads] names the symbol `switch`")
 
@@ -71,13 +83,13 @@ def trace_switches(harness: Harness, tell: Tell) -> None:
         tell(
             "switch",
             step=machine.step,
-            thread=thread_text(machine, harness.stages),
+            thread=thread_text(machine, stages),
             rip=place_text(machine, rip),
             rsp=f"{stack:#x}",
             rflags="?" if rflags is None else flags_text(rflags),
         )
 
-    harness.machine.add_probe(threads["switch"], switched)
+    machine.add_probe(threads["switch"], switched)
 
 
 def saved(machine: Machine, stack: int, offset: Any) -> int | None:
@@ -94,9 +106,7 @@ def place_text(machine: Machine, address: int | None) -> str:
     return "?" if address is None else str(machine.where(address))
 
 
-def trace_interrupts(harness: Harness, tell: Tell) -> None:
-    machine = harness.machine
-
+def trace_interrupts(machine: Machine, tell: Tell) -> None:
     def delivered(vector: int, error: int | None, rip: int) -> None:
         tell(
             "interrupt",

@@ -89,7 +89,7 @@ class Search:
         if self.bound < 1 or (self.failed and not self.every_failure):
             return ()
         starts = sorted({place.at for place in self._here.path(()).places})[::PART]
-        ends = [*starts[1:], None]
+        ends = [*starts[1:], None][: len(starts)]
         return tuple(Task(Node(), first, last) for first, last in zip(starts, ends, strict=True))
 
     def _level(self) -> bool:

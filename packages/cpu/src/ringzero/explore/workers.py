@@ -7,6 +7,7 @@ these are the two that the command line offers.
 from __future__ import annotations
 
 import importlib
+import signal
 from collections.abc import Iterator
 from concurrent.futures import Executor
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ from typing import Any
 
 from ringzero.errors import UsageError
 
+DEAF = (signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that waits
 CONNECT = "10s"
 
 
@@ -30,7 +32,7 @@ def workers(jobs: int = 1, scheduler: str = "") -> Iterator[tuple[Executor | Non
     elif jobs > 1:
         from concurrent.futures import ProcessPoolExecutor
 
-        with ProcessPoolExecutor(jobs) as pool:
+        with ProcessPoolExecutor(jobs, initializer=signal.signal, initargs=DEAF) as pool:
             try:
                 yield pool, jobs
             finally:

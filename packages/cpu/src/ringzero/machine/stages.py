@@ -144,7 +144,7 @@ def parse_stages(text: str, source: str = "stages.toml") -> StageList:
         )
     rows = content.get("stages", [])
     threads, clocks = _threads(content.get("threads", {}), source), _clocks(content.get("clocks", {}), source)
-    if not isinstance(rows, list) or not rows:
+    if not isinstance(rows, list) or not (rows or threads or clocks):
         raise StagesError(f"{source}: no [[stages]] in it; each has a name and a title")
     stages = tuple(_row(row, f"{source}: stage {number}") for number, row in enumerate(rows, 1))
     seen: set[str] = set()
