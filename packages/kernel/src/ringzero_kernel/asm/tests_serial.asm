@@ -112,7 +112,7 @@ routine test_serial_input, "test_serial_input"
 
 ; serial_reader - a thread: reads once, notes the byte.
 ; in:       rdi = size of its buffer, at most 8
-; out:      rax = what serial_read said
+; out:      rax = what serial_read said * 256 + the first byte
 ; clobbers: everything
 ; interrupts: on
 routine serial_reader, "serial_reader"
@@ -121,6 +121,8 @@ routine serial_reader, "serial_reader"
         mov rdi, rsp
         call serial_read
         pop rdi
+        shl rax, 8
+        mov al, dil
         mov rbx, rax
         call trace_add
         mov rax, rbx
@@ -150,9 +152,9 @@ routine test_serial_blocks, "test_serial_blocks"
         call serial_feed
         mov rdi, rbx
         call kthread_join
-        cmp rax, 1
-        must e, "it has read one byte"
-        must_trace "k", "the one that came"
+        cmp rax, 256+'k'
+        must e, "it has read the one byte that came"
+        must_trace "k", "once"
         passed
         ret
 
@@ -174,13 +176,13 @@ routine test_serial_readers, "test_serial_readers"
         call serial_feed
         mov rdi, rbx
         call kthread_join
-        cmp rax, 1
-        must e, "the first has one"
+        cmp rax, 256+'p'
+        must e, "the first has the first byte"
         mov rdi, r12
         call kthread_join
-        cmp rax, 1
-        must e, "the second has one"
-        must_trace "pq", "in order"
+        cmp rax, 256+'q'
+        must e, "the second has the second"
+        mov qword [trace_length], 0     ; in whatever order they came to note it
         passed
         ret
 

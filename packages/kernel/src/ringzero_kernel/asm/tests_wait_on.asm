@@ -163,13 +163,21 @@ routine test_wake_on_one, "test_wake_on_one"
 routine test_wake_on_all, "test_wake_on_all"
         begin "wake-on-all"
         call spawn_waiters
-        irq_save                ; so that the trace is in the order of the wake-ups
+        irq_save
         wake_word wait_words, WAKE_ALL, 3
+        cmp [gs:processor.ready_head], rbx
+        must e, "the one that has waited longest is the first to run"
+        cmp [rbx+thread.next], r12
+        must e, "then the second"
+        cmp [r12+thread.next], r13
+        must e, "then the third"
         irq_restore
         join_word rbx, 0
         join_word r12, 0
         join_word r13, 0
-        must_trace "abc", "all of them"
+        cmp qword [trace_length], 3
+        must e, "all of them have run"
+        mov qword [trace_length], 0     ; in whatever order they came to note it
         wake_word wait_words, WAKE_ALL, 0
         passed
         ret
