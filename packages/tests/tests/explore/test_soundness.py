@@ -1,0 +1,156 @@
+"""Reductions lose nothing: on small kernels the search has every outcome that playing every schedule has.
+
+And that would show: each condition of each reduction is broken on purpose, and an outcome is missing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from functools import cache
+
+import pytest
+
+from ringzero.explore import compare, path, search, slices
+from ringzero.explore.experiment import Experiment
+from ringzero.explore.player import Player
+from ringzero.explore.result import Failure
+from ringzero.explore.schedule import Placement, Schedule
+from ringzero_tests.outcomes import Outcomes, outcomes, plainly
+from ringzero_tests.small_kernels import HUGE, OUTCOME, WIDE, bound, small_kernel
+
+SEEDS = 300
+FAST = 60
+GROUP = 10
+LOSE = {
+    95: "bytes that are fetched are in no footprint: code that another thread patches",
+    126: "what lies within 2 048 bytes below a stack pointer is left out, and this stack is smaller",
+    176: "what lies within 2 048 bytes below a stack pointer is left out, and this stack is smaller",
+}
+
+
+def reduced(experiment: Experiment, bound: int, on_end: Callable[[Player, Failure | None], None]) -> None:
+    """Every schedule that the search does not leave out."""
+    search.search(
+        experiment,
+        bound,
+        every_failure=True,
+        on_end=lambda player, trial: on_end(player, trial.failure),
+    )
+
+
+@cache
+def plain(seed: int, most: int) -> Outcomes:
+    """What the plain way finds with at most so many preemptions."""
+    return outcomes(small_kernel(seed).experiment, most, OUTCOME)
+
+
+def differing(seeds: Iterable[int], most: int = 0) -> list[int]:
+    """The seeds of which the search misses an outcome, or has one too many."""
+    return [
+        seed
+        for seed in seeds
+        if outcomes(small_kernel(seed).experiment, most or bound(seed), OUTCOME, reduced)
+        != plain(seed, most or bound(seed))
+    ]
+
+
+@pytest.mark.parametrize("first", range(0, FAST, GROUP))
+def test_no_outcome_is_lost(first: int) -> None:
+    assert differing(range(first, first + GROUP)) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("first", range(FAST, SEEDS, GROUP))
+def test_no_outcome_is_lost_on_many_kernels(first: int) -> None:
+    assert differing(set(range(first, first + GROUP)) - LOSE.keys()) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "seed", [pytest.param(seed, marks=pytest.mark.xfail(strict=True, reason=LOSE[seed])) for seed in LOSE]
+)
+def test_where_an_outcome_is_lost(seed: int) -> None:
+    """What the explorer is known to get wrong; docs/explore.md tells it."""
+    assert differing([seed]) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", sorted(WIDE - HUGE))
+def test_no_outcome_is_lost_on_wide_kernels(seed: int) -> None:
+    assert differing([seed], 2) == []
+
+
+def test_the_kernels_are_worth_asking() -> None:
+    """They have different outcomes, and some deadlock or find a wrong value."""
+    found = [plain(seed, 1) for seed in range(24)]
+    kinds = [{kind for kind, _, _ in each} for each in found]
+    assert sum(len(each) > 2 for each in found) >= 12
+    assert sum(bool(each - {"well"}) for each in kinds) >= 4
+    assert len(set().union(*kinds)) >= 3
+
+
+def test_the_plain_way_plays_every_schedule() -> None:
+    experiment = small_kernel(24).experiment
+    played: list[int] = []
+    plainly(experiment, 2, lambda player, failure: played.append(len(played)))
+    player = Player(experiment)
+    first = places(player, ())
+    assert len(played) == 1 + len(first) + sum(len(places(player, (place,))) for place in first)
+
+
+def places(player: Player, schedule: Schedule) -> tuple[Placement, ...]:
+    """Where one more placement can follow."""
+    return path.record_path(player, schedule).places
+
+
+# A condition, broken; and seeds that show it. Seeds that need seconds are not among them.
+
+
+def forget_registers(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(compare.Comparer, "_rest", lambda self, extra: b"")
+    patch.setattr(Player, "register_key", lambda self: b"")
+
+
+def forget_memory(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(compare.Comparer, "pages", lambda self: [])
+
+
+def take_the_live_for_dead(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(compare, "DEAD", 8192)
+
+
+class NoFootprint:
+    """Conflicts with nothing."""
+
+    def __init__(self, *_: object) -> None:
+        pass
+
+    def first_conflict(self, *_: object) -> None:
+        """Never."""
+
+
+def see_no_conflict(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(slices, "footprint", NoFootprint)
+
+
+def take_everything_for_dead_in_a_slice(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(slices, "dead_bytes", lambda player, rsp: (0, 1 << 40))
+
+
+@pytest.mark.parametrize(
+    ("broken", "seeds"),
+    [
+        (forget_registers, (46,)),
+        (forget_memory, (0, 8, 24)),
+        (take_the_live_for_dead, (8, 24)),
+        (see_no_conflict, (0, 8, 24)),
+        (take_everything_for_dead_in_a_slice, (2, 25, 59)),
+    ],
+    ids=["registers", "memory", "live", "conflict", "dead"],
+)
+def test_a_broken_condition_shows(
+    broken: Callable[[pytest.MonkeyPatch], None], seeds: tuple[int, ...]
+) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        broken(patch)
+        assert differing(seeds)
