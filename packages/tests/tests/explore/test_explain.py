@@ -5,15 +5,18 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import cache
 
+import pytest
+
 from ringzero.explore import minimise, windows
 from ringzero.explore.brute import brute_force
+from ringzero.explore.difference import moments
 from ringzero.explore.experiment import Experiment
 from ringzero.explore.explain import describe, explain
 from ringzero.explore.path import record_path
 from ringzero.explore.player import Player
 from ringzero.explore.replay import decode, resolve
 from ringzero.explore.result import Counterexample, Kind, Trial
-from ringzero.explore.schedule import Placement
+from ringzero.explore.schedule import NMI, Placement
 from ringzero.explore.sites import NOT_COUNTED, walk
 from ringzero.machine.stages import read_stages
 from ringzero_kernel import BUGS, STAGES, build
@@ -159,7 +162,8 @@ def test_the_lines_tell_all_of_it() -> None:
     assert lines[0].startswith("deadlock: idle, and a tick changes nothing (step ")
     assert lines[1].startswith("  1. irq 0 interrupts thread 0 waiter before wait_flag+0x")
     assert lines[2].startswith("  window: any of 6 of 48 boundaries, around here: from wait_flag+0x")
-    assert lines[-2].startswith("  no return: from ")
+    assert lines[-3].startswith("  no return: from ")
+    assert lines[-2].startswith("  first difference: at step ")
     assert lines[-1] == f"  replay: {example().replay}"
 
 
@@ -184,12 +188,92 @@ def test_a_guest_that_tells_no_threads_gets_fewer_sentences() -> None:
     assert describe(found)[1].startswith("  1. irq 0 interrupts the code before wait_flag+0x")
 
 
+def test_the_first_difference_is_what_the_waker_reads() -> None:
+    read = example().difference
+    assert read is not None
+    assert (read.thread, read.symbol, read.size) == ("1 setter", "zero+0x18", 4)  # thread 0's .queue
+    assert read.step == woken()
+    assert (read.failing, read.passing) == (0, player().machine.symbol("queue"))
+    assert read.place.startswith("wake (two.asm:")
+    assert any("0x00000000, in the passing run 0x0010" in line for line in describe(example()))
+
+
+@pytest.mark.parametrize("at", [0, 1, 17, 40, 63])
+def test_a_handler_is_nobodys_instruction(at: int) -> None:
+    """With an interrupt that switches nothing the threads do the same, one for one."""
+    here = Player(two_threads())
+    told, without = (
+        [moment._replace(at=0) for moment in moments(here, s)] for s in ((Placement(at, NMI),), ())
+    )
+    assert told == without
+
+
+def test_what_a_moment_reads_is_what_lies_there() -> None:
+    here = player()
+    flag = here.machine.cpu.translate(here.machine.symbol("flag"))
+    values = [read.value for moment in moments(here, ()) for read in moment.reads if read.address == flag]
+    assert values == [0, 1, 0, 1, 0, 1]
+
+
+def test_a_clock_is_no_difference() -> None:
+    ticking = SOURCE.replace("        jne .out\n", "        jne .out\n inc dword [clock]\n").replace(
+        "wake:   cmp", "wake:   mov eax, [clock]\n cmp"
+    )
+    source = ticking.replace("flag:   dq 0", "flag:   dq 0\nglobal clock\nclock: dq 0")
+    found = []
+    for clocks in ({}, {"clock": 8}):
+        here = Player(replace(two_threads(source=source), clocks=clocks))
+        told = explain(here, first_failure(here), 1).difference
+        assert told is not None
+        found.append(told.symbol)
+    assert found == ["clock", "zero+0x18"]
+
+
 def test_a_spin_with_interrupts_off_is_told() -> None:
     source = SOURCE.replace("wake:   cmp", "wake:   cmp dword [zero+thread.state], BLOCKED\n jne wake\n cmp")
     here = Player(replace(two_threads(source=source), patience=500))
     found = explain(here, first_failure(here), 1)
     assert found.failure.kind is Kind.LIVELOCK
     assert found.waiting[-1].startswith("thread 1 setter spins with interrupts off at wake (two.asm:")
+    assert "for `" not in found.waiting[-1]
+
+
+LOCKED = """
+wait_flag:
+        lock bts dword [lock], 0
+        mov dword [lock], 0
+"""
+TAKES = """
+        cli
+.try:   lock bts dword [lock], 0
+        jc .try
+        mov dword [flag], 1
+        mov dword [lock], 0
+"""
+
+
+def test_a_lock_that_is_spun_for_is_told_with_its_holder() -> None:
+    """Thread 0 takes a lock with interrupts on; thread 1 wants it with interrupts off."""
+    source = SOURCE.replace("\nwait_flag:\n", LOCKED).replace("        mov dword [flag], 1\n", TAKES)
+    source = source.replace("flag:   dq 0", "flag:   dq 0\nglobal lock\nlock: dq 0")
+    here = Player(replace(two_threads(source=source), patience=500))
+    found = explain(here, first_failure(here), 1)
+    assert found.failure.kind is Kind.LIVELOCK
+    (told,) = (line for line in found.waiting if "spins" in line)
+    assert told.startswith("thread 1 setter spins with interrupts off at setter+0x")
+    assert " for `lock`, which thread 0 waiter holds since step " in told
+    assert ", at wait_flag (two.asm:" in told
+
+
+def test_a_lock_that_one_holds_oneself_is_told() -> None:
+    source = SOURCE.replace("\nwait_flag:\n", LOCKED).replace(
+        "tick:   pushad", "tick:   pushad\n.try: lock bts dword [lock], 0\n jc .try\n mov dword [lock], 0"
+    )
+    source = source.replace("flag:   dq 0", "flag:   dq 0\nglobal lock\nlock: dq 0")
+    here = Player(replace(two_threads(source=source), patience=500))
+    (told,) = explain(here, first_failure(here), 1).waiting
+    assert told.startswith("thread 0 waiter spins with interrupts off at tick+0x")
+    assert " for `lock`, which it holds itself since step " in told
 
 
 def test_a_waker_may_name_the_thread() -> None:

@@ -39,6 +39,8 @@ TOLD = [
 ]
 ON_THE_PROCESSOR = {
     THREADS["ready_head"]: "processor.ready_head",
+    THREADS["ready_tail"]: "processor.ready_tail",
+    THREADS["ready_count"]: "processor.ready_count",
     THREADS["idle"]: "processor.idle",
     THREADS["need_resched"]: "processor.need_resched",
     list(CLOCKS)[1]: "processor.switches",
@@ -65,13 +67,20 @@ def test_places_on_the_processor(place: str) -> None:
 def test_no_entry_is_untested() -> None:
     symbols = {"current", "switch", "table", *("saved_rflags_offset", "saved_rip_offset", "table_entries")}
     numbers = {key for key in THREADS if key.endswith(("_offset", "_size"))} | {"states", "clocks", "size"}
-    assert set(THREADS) == symbols | numbers | {"ready_head", "idle", "need_resched", "wakers"}
+    assert set(THREADS) == symbols | numbers | {
+        "ready_head",
+        "ready_tail",
+        "ready_count",
+        "idle",
+        "need_resched",
+        "wakers",
+    }
     assert len(TOLD) == len(numbers - symbols) + 4 + 1 + 4  # five states, two numbers of a clock, four wakers
 
 
 def test_symbols_are_there() -> None:
     """A symbol that the list names is one of the image's."""
     image = build()
-    places = [THREADS[key] for key in ("current", "switch", "table", "ready_head", "idle", "need_resched")]
-    for place in [*places, *CLOCKS, *WAKERS]:
+    places = [THREADS[key] for key in ("current", "switch", "table")]
+    for place in [*places, *ON_THE_PROCESSOR, *CLOCKS, *WAKERS]:
         assert place.partition("+")[0] in image.symbols, place

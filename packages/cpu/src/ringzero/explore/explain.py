@@ -3,7 +3,7 @@
     minimise    the smallest schedule that breaks the kernel in the same way
     sites       for each placement the thread, the symbol, the visit, the line of source
     windows     the boundaries at which the last preemption does it; from where on nothing helps
-    waiting     who waits for whom
+    waiting     who waits for whom; spinning: who spins for what
     difference  the first read that saw another value than in the run that passes
     replay      the schedule in a line of text
 
@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from ringzero.explore import replay, windows
+from ringzero.explore.difference import difference
 from ringzero.explore.minimise import Trials, minimise
 from ringzero.explore.result import Counterexample, Site, Trial, Window
 from ringzero.explore.schedule import line_name
@@ -43,16 +44,17 @@ def explain(
     schedule, failure = trial.schedule, trial.failure
     told: tuple[Site, ...] = ()
     remarks: tuple[str, ...] = ()
-    frame, back = None, None
+    frame, back, read = None, None, None
     if schedule:
         walked = walk(player, schedule[:-1], schedule[-1].at, LONGEST)
         frame, said = windows.window(Trials(player, allowance), schedule, failure, walked)
         failing = walk(player, schedule, schedule[-1].at, LONGEST)
         back, more = windows.no_return(Trials(player, allowance // RESCUE), schedule, bound, failing)
-        remarks = (*said, *more)
+        read, most = difference(player, schedule)
+        remarks = (*said, *more, *most)
         told = sites(player, schedule, failing)
     text = replay.encode(player.experiment, player, schedule)
-    return Counterexample(schedule, failure, told, frame, waiting(player, trial), back, None, text, remarks)
+    return Counterexample(schedule, failure, told, frame, waiting(player, trial), back, read, text, remarks)
 
 
 def describe(example: Counterexample) -> list[str]:

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 from ringzero.cpu.state import GPRS
 from ringzero.explore.locks import LockWatch, Taken
 from ringzero.explore.schedule import Placement, Schedule, line_name
+from ringzero.explore.sites import called
 from ringzero.explore.threads import Thread
 from ringzero.explore.timeline import HANDLERS, Code, Event, Held, Lane, Span, Stretch, Timeline
-from ringzero.explore.waiting import called
 from ringzero.machine.position import VECTORS, instruction_text
 
 if TYPE_CHECKING:

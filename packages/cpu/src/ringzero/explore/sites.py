@@ -19,6 +19,7 @@ from ringzero.explore.schedule import Placement, Schedule
 
 if TYPE_CHECKING:
     from ringzero.explore.player import Player
+    from ringzero.explore.threads import Thread
     from ringzero.machine.machine import Machine
     from ringzero.machine.views import Place
 
@@ -167,3 +168,26 @@ def sites(player: Player, schedule: Schedule, walked: Walk | None = None) -> tup
 def source(place: Place) -> str:
     """`sched.asm:41`, or nothing."""
     return f"{place.line[0]}:{place.line[1]}" if place.line else ""
+
+
+def code(player: Player, address: int) -> str:
+    """An instruction's place: `work_take+0x10 (workqueue.asm:41)`."""
+    line = source(player.machine.where(address))
+    return f"{called(player, address)} ({line})" if line else called(player, address)
+
+
+def called(player: Player, address: int) -> str:
+    """An object by its name: a symbol, a place in a thread's structure, or an address."""
+    place = player.machine.where(address)
+    if place.symbol is not None and place.offset < FAR:
+        return f"{place.symbol}+{place.offset:#x}" if place.offset else place.symbol
+    owner = next((thread for thread in player.threads.all() if within(thread, address)), None)
+    if owner is None:
+        return f"{address:#x}"
+    offset = address - owner.address
+    return f"thread {owner.tid}+{offset:#x}" if offset else f"thread {owner.tid}"
+
+
+def within(thread: Thread, address: int) -> bool:
+    """Whether an address lies in a thread's structure."""
+    return thread.address <= address < thread.address + thread.size

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from ringzero.explore.result import Kind, Trial
-from ringzero.explore.sites import FAR, source
+from ringzero.explore.sites import called, within
+from ringzero.explore.spinning import spinner
 
 if TYPE_CHECKING:
     from ringzero.explore.player import Player
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 
 Note = Callable[["Machine"], object]
 NEST = 64  # steps within which a waker that calls another is the one to tell of
-SPIN = 4096  # steps within which a spin has shown all that it does
 LONGEST = 20_000  # steps that are looked at for the moment at which a thread fell asleep
 MOST = 8  # threads that are told
 BLOCKED = "blocked"
@@ -58,8 +58,7 @@ def waiting(player: Player, trial: Trial) -> tuple[str, ...]:
     if len(sleepers) > MOST:
         found.append(f"{len(sleepers) - MOST} more threads sleep")
     if trial.failure is not None and trial.failure.kind is Kind.LIVELOCK:
-        player.play(trial.schedule)
-        found += _spinner(player)
+        found += spinner(player, trial)
     return tuple(found)
 
 
@@ -168,38 +167,4 @@ def _meant(wake: Wake, thread: Thread) -> bool:
     """Whether a wake is for a thread: for itself, for the queue in which it stands, for one that it owns."""
     if thread.address in (wake.object, wake.queue) or thread.waits_on == wake.queue:
         return True
-    return not thread.waits_on and _within(thread, wake.queue)
-
-
-def _within(thread: Thread, address: int) -> bool:
-    return thread.address <= address < thread.address + thread.size
-
-
-def called(player: Player, address: int) -> str:
-    """An object by its name: a symbol, a place in a thread's structure, or an address."""
-    place = player.machine.where(address)
-    if place.symbol is not None and place.offset < FAR:
-        return f"{place.symbol}+{place.offset:#x}" if place.offset else place.symbol
-    owner = next((thread for thread in player.threads.all() if _within(thread, address)), None)
-    if owner is None:
-        return f"{address:#x}"
-    offset = address - owner.address
-    return f"thread {owner.tid}+{offset:#x}" if offset else f"thread {owner.tid}"
-
-
-def _spinner(player: Player) -> list[str]:
-    """Where the processor goes round."""
-    machine = player.machine
-    if machine.interruptible:
-        return []
-    places: dict[int, None] = {}
-    for _ in range(SPIN):
-        address = machine.registers["rip"]
-        if address in places:
-            break
-        places[address] = None
-        machine.run(steps=1)
-    line = source(machine.where(min(places)))
-    name = player.threads.name()
-    who = f"thread {name}" if name else "the processor"
-    return [f"{who} spins with interrupts off at {called(player, min(places))}{f' ({line})' if line else ''}"]
+    return not thread.waits_on and within(thread, wake.queue)
