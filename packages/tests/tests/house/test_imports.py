@@ -1,4 +1,4 @@
-"""Imports run one way: isa ← asm, cpu ← machine ← explore, debug ← cli; and nothing in ringzero knows the kernel."""
+"""Imports run one way: isa ← asm, cpu ← machine ← explore, debug ← cli ← testing; nothing in ringzero knows the kernel."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 import ringzero
 import ringzero_kernel
 
-RANKS = {"isa": 0, "asm": 1, "cpu": 1, "machine": 2, "explore": 3, "debug": 3, "cli": 4}
+RANKS = {"isa": 0, "asm": 1, "cpu": 1, "machine": 2, "explore": 3, "debug": 3, "cli": 4, "testing": 5}
 CPU_RANKS = {
     "address": 0,
     "uops": 0,
