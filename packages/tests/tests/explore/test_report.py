@@ -18,7 +18,7 @@ from ringzero.explore.explain import explain
 from ringzero.explore.player import Player
 from ringzero.explore.report import make_page, make_trace, report_result, write_report
 from ringzero.explore.report.sources import read_source
-from ringzero.explore.result import Counts, Result, Verdict
+from ringzero.explore.result import Counts, Difference, Result, Verdict
 from ringzero.explore.search import Search
 from ringzero.explore.timeline import Lane, Timeline, record
 from ringzero_kernel import STAGES
@@ -132,6 +132,19 @@ def test_the_window_is_shaded_and_the_point_of_no_return_is_marked(page: Browser
         " return box.left <= line.left && line.right <= box.right + 1 && box.width > 2; })()"
     )
     assert inside, "the cursor begins at the preemption, in the window"
+
+
+@pytest.mark.judge("chromium")
+def test_the_first_other_value_is_marked(browser: Browser, tmp_path: Path) -> None:
+    result, failing, passing = found()
+    assert result.counterexample is not None
+    seen = Difference(placed() + 7, "here+0x4", "2 try-wq", 0x1000, "flag", 0, 1, 4)
+    told = dataclasses.replace(
+        result, counterexample=dataclasses.replace(result.counterexample, difference=seen)
+    )
+    browser.open(write_report(tmp_path / "difference", told, failing, passing))
+    assert browser.value("document.querySelector('.difference').dataset.step") == str(seen.step)
+    assert seen.sentence in browser.text("#facts")
 
 
 @pytest.mark.judge("chromium")

@@ -144,6 +144,16 @@ def test_a_long_run_is_cut_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [event.text for event in part.of("switch")] == [event.text for event in inside]
 
 
+def test_who_runs_without_being_in_the_table_has_a_lane() -> None:
+    player, schedule = broken("B8", "try-wq-park")
+    cut = {**player.experiment.threads, "table_entries": 1}
+    run = record(Player(replace(player.experiment, threads=cut)), schedule)
+    assert [lane.name for lane in run.lanes] == ["handlers", "0 boot", "2 try-wq", "1 idle"]
+    assert [event.at for event in run.of("switch")] == [event.at for event in lost_wakeup().of("switch")]
+    sleeps = [event.text for event in lost_wakeup().of("sleep")]
+    assert [event.text for event in run.of("sleep")] == sleeps
+
+
 def test_a_guest_without_threads_has_one_lane() -> None:
     experiment = Experiment(
         "alone",

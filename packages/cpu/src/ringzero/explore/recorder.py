@@ -44,6 +44,8 @@ class Recorder:
         self._lanes = [Lane("handlers")]
         self._lane_of: dict[int, int] = {}
         self._threads: dict[int, Thread] = {}
+        self._listed: set[int] = set()  # who was ever in the guest's table
+        self._unlisted: dict[int, None] = {}  # who ran without
         self._frames: dict[int, list[_Frame]] = {}
         self._on_cpu = CPU
         self._open: dict[int, tuple[int, str, str]] = {}
@@ -161,9 +163,23 @@ class Recorder:
                 return line_name(line + vector - chip.base)
         return VECTORS.get(vector, f"vector {vector}")
 
+    def _all_threads(self) -> dict[int, Thread]:
+        """By address: those in the guest's table, the running one, and those that ran and were never in the table."""
+        table = self.player.threads
+        found = {thread.address: thread for thread in table.all()}
+        self._listed |= found.keys()
+        current = table.current
+        for address in (*self._unlisted, current):
+            thread = table.read(address, current) if address and address not in found else None
+            if thread is not None and (address == current or address not in self._listed):
+                found[address] = thread
+        if current in found and current not in self._listed:
+            self._unlisted[current] = None
+        return found
+
     def _meet_threads(self, step: int | None = None) -> None:
         """Threads that are new, gone, or in another state."""
-        found = {thread.address: thread for thread in self.player.threads.all()}
+        found = self._all_threads()
         for address in [known for known in self._threads if known not in found]:
             self._note("end", f"{self._threads[address]} is gone", address, step)
             self._close_span(self._lane_of[address], self.player.at)

@@ -2,7 +2,7 @@
 "use strict";
 const data = JSON.parse(document.getElementById("data").textContent);
 const $ = (id) => document.getElementById(id);
-const PALETTE = 8, TOP = 40, NOTES = 30, BAR = 16, LOCK = 5, MARGIN = 8;
+const PALETTE = 8, TOP = 40, NOTES = 42, BAR = 16, LOCK = 5, MARGIN = 8;
 const STOPS = new Set(["placed", "interrupt", "return", "switch", "sleep", "wake", "start", "end", "spin", "serial", "tick"]);
 const WORDS = { placed: "preempt", interrupt: "interrupt", return: "return", switch: "switch", sleep: "sleep", wake: "wake",
   start: "new", end: "end", lock: "lock", unlock: "unlock", spin: "spin", serial: "serial", tick: "free tick" };
@@ -106,7 +106,7 @@ function layout(run) {
     y += BAR + 12 + rows * LOCK;
     return top;
   });
-  run.height = y + 4 + (data.parting !== null || data.noReturn !== null ? NOTES : 0);
+  run.height = y + 4 + (data.parting !== null || data.noReturn !== null || data.difference !== null ? NOTES : 0);
 }
 const middle = (run, lane) => run.tops[lane] + BAR / 2;
 function patterns(id) {
@@ -145,6 +145,7 @@ function shade(run) {
       style: "fill: var(--bad)" }, label));
   };
   if (data.noReturn !== null && run.id === "failing") line(data.noReturn, "no-return", "point of no return", "5 3", 4);
+  if (data.difference !== null && run.id === "failing") line(data.difference, "difference", "first other value", "2 2", 28);
   if (data.parting !== null) line(data.parting, "parting", "the runs part", "1 3", 16);
   return group;
 }
@@ -394,7 +395,8 @@ head();
 for (const run of runs) { run.held = run.lanes.map((_, lane) => depths(run, lane)); layout(run); }
 if (runs.length) {
   const placed = runs[0].events.find((each) => each[1] === "placed");
-  if (placed) view.step = placed[0];
+  const beginning = placed || runs[0].events[runs[0].events.length - 1];
+  if (beginning) view.step = beginning[0];
   fromHash();
   view.zoom = Math.max(1, (last + 1 - first) / (1.15 * (interesting() + 1 - first)));
   draw(); lists(); legend(); show();

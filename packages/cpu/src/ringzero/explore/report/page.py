@@ -67,6 +67,7 @@ def page_data(
         "foot": foot(result),
         "window": window and {"first": window.first.placement.at, "end": window.last.placement.at + 1},
         "noReturn": example.no_return.placement.at if example and example.no_return else None,
+        "difference": example.difference.step if example and example.difference else None,
         "parting": parting(failing, passing) if failing and passing else None,
         "files": files,
         "sources": source_lines(runs, sources),
