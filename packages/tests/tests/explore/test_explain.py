@@ -131,6 +131,28 @@ def test_a_schedule_is_made_small() -> None:
     assert small.failure == example().failure
 
 
+def test_a_placement_goes_to_the_beginning_of_its_window() -> None:
+    here, window = player(), example().window
+    assert window is not None
+    late = here.play((window.last.placement,))
+    assert late.schedule != example().schedule
+    assert explain(here, late, 1, minimal=True) == example()
+
+
+def test_the_boundaries_are_those_that_a_walk_meets() -> None:
+    here = player()
+    for before in ((), example().schedule, (Placement(3), Placement(70))):
+        met = []
+        waiting = list(before)
+        here.rewind()
+        while not here.progress.ended:
+            met += [here.at] if here.interruptible else []
+            if waiting and waiting[0].at == here.at:
+                here.place(waiting.pop(0))
+            here.advance(here.at + 1)
+        assert walk(here, before, 0, 1000).boundaries == [at for at in met if at < here.at]
+
+
 def test_an_edge_with_interrupts_off_is_told_where_it_is_taken() -> None:
     here = player()
     walked = walk(here, (), 0, 1000)

@@ -144,7 +144,9 @@ class Session:
         result = search.run()
         left_window(experiment, result)
         if self.limits.told and search.failed is not None and search.player is not None:
-            result = replace(result, counterexample=explain(search.player, search.failed, bound))
+            result = replace(
+                result, counterexample=explain(search.player, search.failed, bound, minimal=True)
+            )
         if file is not None:
             search.frontier.save(file, search.name)
         result = replace(result, seconds=round(time.monotonic() - started, 3))

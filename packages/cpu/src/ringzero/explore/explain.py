@@ -36,25 +36,29 @@ def explain(
 ) -> Counterexample:
     """A failed trial, made small and told. `bound`: so many further preemptions may try to save the run.
 
-    minimal: it need not be made small, for it was found by a search that tries what is smaller first.
+    minimal: it need not be made small, for it was found by a search that tries what is smaller first; the last
+    preemption still goes to the beginning of its window.
     allowance: steps that may be played for each part.
     """
     trial = trial if minimal else minimise(player, trial, allowance)
     assert trial.failure is not None
-    schedule, failure = trial.schedule, trial.failure
     told: tuple[Site, ...] = ()
     remarks: tuple[str, ...] = ()
     frame, back, read = None, None, None
-    if schedule:
-        walked = walk(player, schedule[:-1], schedule[-1].at, LONGEST)
-        frame, said = windows.window(Trials(player, allowance), schedule, failure, walked)
-        failing = walk(player, schedule, schedule[-1].at, LONGEST)
-        back, more = windows.no_return(Trials(player, allowance // RESCUE), schedule, bound, failing)
-        read, most = difference(player, schedule)
+    if trial.schedule:
+        walked = walk(player, trial.schedule[:-1], trial.schedule[-1].at, LONGEST)
+        frame, said = windows.window(Trials(player, allowance), trial.schedule, trial.failure, walked)
+        if frame is not None and frame.first.placement != trial.schedule[-1]:
+            trial = player.play((*trial.schedule[:-1], frame.first.placement))
+        failing = walk(player, trial.schedule, trial.schedule[-1].at, LONGEST)
+        back, more = windows.no_return(Trials(player, allowance // RESCUE), trial.schedule, bound, failing)
+        read, most = difference(player, trial.schedule)
         remarks = (*said, *more, *most)
-        told = sites(player, schedule, failing)
-    text = replay.encode(player.experiment, player, schedule)
-    return Counterexample(schedule, failure, told, frame, waiting(player, trial), back, read, text, remarks)
+        told = sites(player, trial.schedule, failing)
+    text = replay.encode(player.experiment, player, trial.schedule)
+    sentences = waiting(player, trial)
+    assert trial.failure is not None
+    return Counterexample(trial.schedule, trial.failure, told, frame, sentences, back, read, text, remarks)
 
 
 def describe(example: Counterexample) -> list[str]:

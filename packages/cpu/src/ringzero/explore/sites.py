@@ -104,7 +104,7 @@ def _probed(player: Player, before: Schedule, address: int, note: object, until:
 
 @dataclass(frozen=True)
 class Walk:
-    """A run, step by step, with nothing placed after `before`: its boundaries, and what could be placed there.
+    """A run with nothing placed after `before`: its boundaries, and what could be placed there.
 
     boundaries: the steps at which the architecture takes an interrupt, numbered from 0 when `whole`; else only those of
     a stretch. choices: what may be placed behind the last placement.
@@ -120,25 +120,27 @@ class Walk:
 
 
 def walk(player: Player, before: Schedule, around: int, longest: int) -> Walk:
-    """Walk a run: the whole of it, or `longest` steps around one step where it is longer."""
+    """Go along a run: the whole of it, or `longest` steps around one step where it is longer."""
     steps = player.play(before).steps
     whole = steps <= longest
     first, last = (0, steps) if whole else (max(0, around - longest // 2), around + longest // 2)
     places = [place for place in record_path(player, before).places if first <= place.at <= last]
-    found: list[int] = []
-    waiting = list(before)
+    return Walk(_boundaries(player, before, first, last), places, whole)
+
+
+def _boundaries(player: Player, before: Schedule, first: int, last: int) -> list[int]:
+    """The boundaries of a run from one step to another, both included."""
+    machine = player.machine
     player.rewind()
-    while waiting and waiting[0].at < first:
-        player.advance(waiting[0].at)
-        player.place(waiting.pop(0))
+    player.follow(tuple(place for place in before if place.at < first))
     player.advance(first)
-    while not player.progress.ended and player.at <= last:
-        if player.interruptible:
-            found.append(player.at)
-        if waiting and waiting[0].at == player.at:
-            player.place(waiting.pop(0))
-        player.advance(player.at + 1)
-    return Walk(found, places, whole)
+    machine.record_accesses()
+    try:
+        player.follow(tuple(place for place in before if place.at >= first))
+        player.advance(last + 1)
+        return [step - player.origin for step in machine.take_accesses().boundaries()]
+    finally:
+        machine.record_accesses(False)
 
 
 def site(player: Player, before: Schedule, placement: Placement, walked: Walk | None = None) -> Site:
