@@ -31,7 +31,7 @@ HUGE = frozenset({13, 197, 284})
 SMALL_STACK = 512  # bytes; what lies below such a stack is data
 PATIENCE = 400  # steps: longer than any small kernel runs between two interrupts without spinning
 
-_DATA = "        align 8\n" + "".join(
+DATA = "        align 8\n" + "".join(
     f"{name}: times {size} db 0\n" for name, size in {**OUTCOME, "l0": 4, "l1": 4}.items()
 )
 _BLOCK = """        mov rbx, [current]
@@ -39,7 +39,7 @@ _BLOCK = """        mov rbx, [current]
         mov dword [rbx+16], 1
         int SWITCH_VECTOR
 """
-_COUNT_DOWN = """        mov ecx, THREAD_COUNT
+COUNT_DOWN = """        mov ecx, THREAD_COUNT
 .sleeper:
         mov rsi, [thread_table+rcx*8]
         cmp dword [rsi+32], 0
@@ -50,7 +50,7 @@ _COUNT_DOWN = """        mov ecx, THREAD_COUNT
 .awake: dec ecx
         jnz .sleeper
 """
-_COMPARE = """        mov ecx, THREAD_COUNT
+COMPARE = """        mov ecx, THREAD_COUNT
         mov rax, [jiffies]
 .sleeper:
         mov rsi, [thread_table+rcx*8]
@@ -253,8 +253,8 @@ def _line(sketch: Sketch) -> tuple[str, str]:
 def _tick(sketch: Sketch) -> str:
     """What the timer's handler does beside its duty. It counts nothing: an idle kernel's states must repeat."""
     looks = "        mov eax, [c0]\n        mov [seen], eax\n" if sketch.draws.chance(5) else ""
-    later = _COMPARE.replace("sleeper", "later").replace("awake", "still")
-    return looks + _COUNT_DOWN * sketch.counts_down + later * sketch.compares
+    later = COMPARE.replace("sleeper", "later").replace("awake", "still")
+    return looks + COUNT_DOWN * sketch.counts_down + later * sketch.compares
 
 
 def _check(sketch: Sketch) -> str:
@@ -283,7 +283,7 @@ def small_kernel(seed: int) -> SmallKernel:
     threads = ["".join(operations) for operations in sketch.threads]
     text = kernel_text(
         threads,
-        _DATA,
+        DATA,
         tick=_tick(sketch),
         line=line,
         late=late,

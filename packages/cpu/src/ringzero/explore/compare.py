@@ -53,9 +53,16 @@ class Comparer:
                 yield physical, physical + count
             linear, size = linear + count, size - count
 
+    def clocks(self) -> Iterator[Span]:
+        """The bytes that are declared to count and never to decide."""
+        yield from self._clocks
+        for thread in self.threads.all():
+            for at, size in self._thread_clocks:
+                yield from self.spans(thread.address + at, size)
+
     def omitted(self) -> Iterator[Span]:
         """What is left out of the present state."""
-        yield from self._clocks
+        yield from self.clocks()
         rsp = self.machine.registers["rsp"]
         yield from self.spans(rsp - DEAD, DEAD)
         for thread in self.threads.all():
@@ -63,8 +70,6 @@ class Comparer:
                 yield from self.spans(thread.address + self._saved, 8)
             elif thread.rsp:
                 yield from self.spans(thread.rsp - DEAD, DEAD)
-            for at, size in self._thread_clocks:
-                yield from self.spans(thread.address + at, size)
 
     def pages(self) -> list[int]:
         """The pages that may differ from the window's start."""

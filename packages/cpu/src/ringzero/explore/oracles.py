@@ -6,9 +6,12 @@ user's invariant gets the same `Look` and returns what is wrong as a text, or no
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ringzero.cpu.state import GPRS
 from ringzero.explore.result import Failure, Kind
+from ringzero.explore.schedule import line_name
 from ringzero.machine.stop import Stop, StopReason
 
 if TYPE_CHECKING:
@@ -17,6 +20,8 @@ if TYPE_CHECKING:
     from ringzero.machine.machine import Machine
 
 LAST_LINES = 3
+GIVEN_BACK = (*GPRS, "fs_base", "gs_base")
+RF = 1 << 16
 
 
 class Look:
@@ -75,6 +80,52 @@ class Look:
             + (f"+{place.offset:#x}" if place.offset else "")
             for thread, place in self.table.waiting()
         )
+
+
+@dataclass(frozen=True)
+class Interrupted:
+    """Code that a placed interrupt has interrupted, as it was: what must be so when it goes on."""
+
+    place: tuple[int, int]  # rip and rsp
+    owner: tuple[int, int]  # the address space and the thread: another one's code may lie at the same place
+    line: int
+    values: tuple[int, ...]
+
+    @classmethod
+    def now(cls, look: Look, line: int) -> Interrupted:
+        """The code that is next."""
+        return cls(place(look.machine), owner(look), line, given_back(look.machine))
+
+
+def place(machine: Machine) -> tuple[int, int]:
+    """Where the machine stands: rip and rsp."""
+    return machine.registers["rip"], machine.registers["rsp"]
+
+
+def owner(look: Look) -> tuple[int, int]:
+    """Whose code runs: CR3, and the thread that the guest takes for the running one."""
+    return look.machine.registers["cr3"], look.table.current
+
+
+def given_back(machine: Machine) -> tuple[int, ...]:
+    """The registers that an interrupt must give back; RF, which only the pushed flags may have, is not looked at."""
+    registers = machine.registers
+    return (*(registers[name] for name in GIVEN_BACK), registers["rflags"] & ~RF)
+
+
+def judge_return(look: Look, before: Interrupted) -> Failure | None:
+    """An interrupt has returned: does the interrupted code have its registers?"""
+    names, now = (*GIVEN_BACK, "rflags"), given_back(look.machine)
+    changed = [
+        f"{name}: {was:#x} became {value:#x}"
+        for name, was, value in zip(names, before.values, now, strict=True)
+        if was != value
+    ]
+    if not changed:
+        return None
+    where = look.machine.where()
+    message = f"{line_name(before.line)} at {where.symbol}+{where.offset:#x} did not give back {changed[0]}"
+    return Failure(Kind.REGISTERS, message, look.at, tuple(changed[1:]))
 
 
 def judge_state(look: Look) -> Failure | None:

@@ -18,9 +18,19 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ringzero.errors import RingzeroError, UsageError
+from ringzero.explore.clocks import ClockReader
 from ringzero.explore.compare import Comparer
 from ringzero.explore.experiment import MAX_BOOT, Experiment
-from ringzero.explore.oracles import Look, judge_end, judge_idle, judge_state
+from ringzero.explore.oracles import (
+    Interrupted,
+    Look,
+    judge_end,
+    judge_idle,
+    judge_return,
+    judge_state,
+    owner,
+    place,
+)
 from ringzero.explore.result import Failure, Kind, Trial
 from ringzero.explore.schedule import NMI, TIMER, Placement, Schedule
 from ringzero.explore.threads import ThreadTable
@@ -47,6 +57,8 @@ class Progress:
     breaks: tuple[
         int, ...
     ] = ()  # the steps at which something came free: a tick, or what the environment owed
+    clocked: bool = False  # the idle states come again, and a tick reads a clock: that proves nothing
+    interrupted: Interrupted | None = None  # by the last placement, and not gone on yet
     failure: Failure | None = None
     ended: bool = False
 
@@ -65,6 +77,7 @@ class Player:
         self.invariants = [load(name) for name in experiment.invariants]
         self.success = load(experiment.success) if experiment.success else None
         self.watch: Callable[[], object] | None = None  # called after every step; the run stays the same
+        self._clock_reader: ClockReader | None = None
         self._at_end = False
         self._back: tuple[int, int] | None = None  # rip and rsp of the return that is waited for
         self._last = None if experiment.until is None else self.machine.symbol(experiment.until)
@@ -152,19 +165,34 @@ class Player:
             limit = min(progress.since + self.patience, self.max_steps)
             goal = limit if until is None else min(until, limit)
             stop = self._run(self.origin + max(goal, self.at + 1))
-            if stop.reason is StopReason.RETURNED:
+            if stop.reason is not StopReason.RETURNED:
+                self._went(stop)
+            elif self._returned():
                 break
-            self._went(stop)
         return not progress.ended
 
     def _run(self, step: int) -> Stop:
         """Run the machine to a step at most: in one go, or by single steps while somebody watches."""
+        back = self._back
+        if back is None and self.progress.interrupted is not None:
+            back = self.progress.interrupted.place
         while self.watch is not None:
-            stop = self.machine.run(steps=1)
+            stop = self.machine.run(steps=1, until_return=back)
             self.watch()
             if stop.reason is not StopReason.STEP or self.machine.step >= step:
                 return stop
-        return self.machine.run(until_step=step, until_return=self._back)
+        return self.machine.run(until_step=step, until_return=back)
+
+    def _returned(self) -> bool:
+        """An interrupt has come back: judge that, and tell whether somebody waits for it."""
+        progress, here = self.progress, place(self.machine)
+        before = progress.interrupted
+        if before is not None and (here, owner(self.look)) == (before.place, before.owner):
+            progress.interrupted = None
+            failure = judge_return(self.look, before)
+            if failure is not None:
+                self._end(failure)
+        return here == self._back
 
     def come_back(self, rip: int, rsp: int) -> bool:
         """Run until an interrupt returns to just there, or to the end of the run: whether it has returned."""
@@ -209,6 +237,7 @@ class Player:
         if failure is not None:
             self._end(failure)
             return
+        self.progress.interrupted = Interrupted.now(self.look, placement.line)
         for edge in range(placement.burst):
             if edge and not self._served(placement.line):
                 return
@@ -218,7 +247,7 @@ class Player:
         """An edge on a line: with the next byte of its content, where it has some."""
         progress, machine = self.progress, self.machine
         progress.since, progress.quiet = self.at, 0
-        progress.idle_states = frozenset()
+        progress.idle_states, progress.clocked = frozenset(), False
         source = next((source for source in self.experiment.sources if source.line == line), None)
         given = progress.given.get(line, 0)
         if line == NMI:
@@ -258,9 +287,11 @@ class Player:
         progress.quiet += 1
         if progress.quiet > EASY_IDLES:
             key = self.state_key()
-            if key in progress.idle_states:
-                self._stuck()
-                return
+            if key in progress.idle_states and not progress.clocked:
+                progress.clocked = self._clock_decides()
+                if not progress.clocked:
+                    self._stuck()
+                    return
             progress.idle_states |= {key}
         if progress.quiet > MAX_TICKS:
             self.fail(Kind.LIMIT, f"idle for {MAX_TICKS:,} ticks")
@@ -273,6 +304,11 @@ class Player:
         self.progress.since = self.at
         self.progress.breaks += (self.at,)
         self.machine.raise_irq(TIMER)
+
+    def _clock_decides(self) -> bool:
+        """Whether the next tick reads a declared clock: then a state that comes again is no proof."""
+        self._clock_reader = self._clock_reader or ClockReader(self)
+        return self._clock_reader.tick_reads()
 
     def _stuck(self) -> None:
         """A tick has led back to the same state."""

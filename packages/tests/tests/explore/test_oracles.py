@@ -1,0 +1,75 @@
+"""What the explorer judges by: each oracle speaks of a guest with its fault, and is silent about one without it."""
+
+from __future__ import annotations
+
+import pytest
+
+from ringzero.explore.experiment import Experiment
+from ringzero.explore.player import Player
+from ringzero.explore.result import Kind, Verdict
+from ringzero.explore.schedule import TIMER, Placement, Source
+from ringzero.explore.search import search
+from ringzero_tests.small_kernel_text import LINE, kernel_text
+from ringzero_tests.small_kernels import COMPARE, COUNT_DOWN, DATA, experiment
+
+COUNT = "        inc dword [c0]\n        inc dword [c0]\n"
+BOTH = (Source(TIMER), Source(LINE))
+
+
+def kernel(threads: list[str], *, sources: tuple[Source, ...] = BOTH, **handlers: str) -> Experiment:
+    return experiment("oracle", kernel_text(threads, DATA, **handlers), sources)
+
+
+def test_a_register_that_an_interrupt_does_not_give_back() -> None:
+    spoils = "        mov qword [rsp+4*8], 99\n"  # where the entry has saved rcx
+    result = search(kernel([COUNT, COUNT], line=spoils), 1)
+    assert result.verdict is Verdict.BROKEN
+    assert result.counterexample is not None
+    failure = result.counterexample.failure
+    assert failure.kind is Kind.REGISTERS
+    assert "irq 5 at " in failure.message
+    assert failure.message.endswith("did not give back rcx: 0x0 became 0x63")
+
+
+def test_registers_that_come_back_after_a_switch_are_no_fault() -> None:
+    assert search(kernel([COUNT, COUNT]), 2).verdict is Verdict.HOLDS
+
+
+def test_the_same_place_in_another_thread_is_no_return() -> None:
+    """Two threads run the same code, each with registers of its own."""
+    loop = "        mov rcx, [current]\n        call common\n"
+    shared = "        jmp thread_end\ncommon: inc dword [c1]\n        nop\n        ret\n"
+    player = Player(kernel([loop + shared, loop], sources=(Source(TIMER),)))
+    assert player.play((Placement(34),)).failure is None
+
+
+NAP = """        cli
+        mov rbx, [current]
+        mov dword [rbx+32], 200
+        mov dword [rbx+16], 1
+        int SWITCH_VECTOR
+        sti
+"""
+
+
+def test_a_long_sleep_is_no_deadlock() -> None:
+    trial = Player(kernel([NAP, COUNT], tick=COUNT_DOWN)).play(())
+    assert (trial.failure, trial.ticks) == (None, 200)
+
+
+def test_a_sleep_until_a_declared_clock_is_no_deadlock() -> None:
+    """The clock is left out of compared states, and decides: idle states repeat although progress is coming."""
+    wakes_at = "mov rax, [jiffies]\n        add rax, 200\n        mov [rbx+40], rax"
+    until = NAP.replace("mov dword [rbx+32], 200", wakes_at)
+    trial = Player(kernel([until, COUNT], tick=COMPARE)).play(())
+    assert trial.failure is None
+    assert trial.ticks >= 200
+
+
+@pytest.mark.parametrize("handlers", [{}, {"tick": "        inc dword [c1]\n        dec dword [c1]\n"}])
+def test_a_sleep_that_nobody_ends_is_a_deadlock(handlers: dict[str, str]) -> None:
+    block = NAP.replace("mov dword [rbx+32], 200", "mov qword [rbx+24], f0")
+    trial = Player(kernel([block, COUNT], **handlers)).play(())
+    assert trial.failure is not None
+    assert trial.failure.kind is Kind.DEADLOCK
+    assert trial.failure.details == ("thread 1 sleeps on f0",)
