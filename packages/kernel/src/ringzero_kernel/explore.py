@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from fnmatch import fnmatchcase
 from functools import cache
+from pathlib import Path
 
 from ringzero.errors import UsageError
 from ringzero.explore.experiment import Experiment
@@ -51,6 +52,11 @@ class KernelGuest:
     def bugs(self) -> tuple[str, ...]:
         """The ids of bugs.toml."""
         return tuple(BUGS)
+
+    @property
+    def source_directories(self) -> tuple[Path, ...]:
+        """This package's: line tables name files relative to it."""
+        return (STAGES.parent,)
 
     def experiments(
         self, *, stages: Sequence[str] = (), bug: str | None = None, everything: bool = False

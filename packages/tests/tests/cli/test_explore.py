@@ -96,6 +96,34 @@ def test_a_found_schedule_is_replayed(here: Path, capsys: pytest.CaptureFixture[
     assert "vector 32" in capsys.readouterr().err
 
 
+def test_a_report_of_what_is_found(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (here / "counter.asm").write_text(SOURCE)
+    assert explored(here, "--report", "shown", "--source", ".") == 1
+    written = capsys.readouterr().out
+    assert written.splitlines()[-1] == f"report: {Path('shown/index.html')}"
+    page = (here / "shown" / "index.html").read_text()
+    text = re.findall(r"rz1:[^\s']+", written)[0]
+    assert text in page
+    assert "broken by 1 preemption: marker" in page
+    assert next(line for line in SOURCE.splitlines() if "test_start:" in line) in page
+    assert json.loads((here / "shown" / "trace.json").read_text())["traceEvents"]
+    again = ["replay", "counter.elf", text, *WINDOW, "--report", "well"]
+    assert main(again) == 0
+    page = (here / "well" / "index.html").read_text()
+    assert "ends well: one schedule, played" in page
+    assert '"placed"' in page
+
+
+def test_a_report_that_cannot_be_written_takes_no_verdict_back(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (here / "file").write_text("")
+    assert explored(here, "--report", "file/below") == 2
+    written = capsys.readouterr()
+    assert "broken: 1 of 1; " in written.out
+    assert re.fullmatch(r"ringzero: file/below: the report cannot be written: .*\n", written.err), written.err
+
+
 def test_a_string_of_another_build_says_so(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     explored(here)
     text = re.findall(r"rz1:\S+", capsys.readouterr().out)[0]

@@ -14,6 +14,7 @@ import click
 
 from ringzero.cli.guest import COUNT, must_be_writable
 from ringzero.cli.question import Question, parse_duration, question_options
+from ringzero.cli.reporting import report_options, write_reports
 from ringzero.files import write_atomic
 
 BOUND = 2
@@ -34,6 +35,7 @@ BOUND = 2
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of lines.")
 @click.option("--junit", metavar="FILE", help="Write JUnit XML, a case an experiment.")
 @click.option("--github", is_flag=True, help="Print annotations that GitHub shows beside the code.")
+@report_options
 def explore(
     image: str,
     bound: int,
@@ -44,6 +46,8 @@ def explore(
     as_json: bool,
     junit: str | None,
     github: bool,
+    report: str | None,
+    source: tuple[str, ...],
     **asked: Any,
 ) -> int:
     """Play every schedule of interrupts over a window of IMAGE's run, and print the shortest that breaks it.
@@ -77,4 +81,7 @@ def explore(
         if as_json
         else findings.verdict_line(results, seconds).rstrip("\n")
     )
+    if report is not None:
+        for line in write_reports(report, image, list(zip(experiments, results, strict=True)), source):
+            print(line, file=sys.stderr if as_json else sys.stdout)
     return findings.overall(results).status

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ringzero.cli.question import Question, guest, only_guest, question_options
+from ringzero.cli.reporting import report_options, write_reports
 from ringzero.errors import UsageError
 from ringzero.files import read_bounded
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from ringzero.explore.experiment import Experiment
     from ringzero.explore.player import Player
     from ringzero.explore.replay import Replay
-    from ringzero.explore.result import Trial
+    from ringzero.explore.result import Result, Trial
 
 LONGEST_FILE = 1 << 20  # bytes
 
@@ -32,7 +33,15 @@ LONGEST_FILE = 1 << 20  # bytes
     "--trace", type=click.Choice(["switches", "interrupts"]), help="Tell of them on standard error."
 )
 @click.option("--trace-format", type=click.Choice(["text", "json"]), default="text", show_default=True)
-def replay(words: tuple[str, ...], trace: str | None, trace_format: str, **asked: Any) -> int:
+@report_options
+def replay(
+    words: tuple[str, ...],
+    trace: str | None,
+    trace_format: str,
+    report: str | None,
+    source: tuple[str, ...],
+    **asked: Any,
+) -> int:
     """Play the schedule of a replay STRING ('rz1:…', or a file with one) again, and say what comes of it.
 
     Give the options that it was found with. Without --stage and --bug, a kernel that comes as a package is looked
@@ -55,6 +64,9 @@ def replay(words: tuple[str, ...], trace: str | None, trace_format: str, **asked
         listen(player, experiment, trace, trace_format)
     trial = player.play(schedule)
     print(*map(printable, lines(player, experiment, trial)), sep="\n")
+    if report is not None:
+        found = [(experiment, as_result(experiment, player, trial, string(words[-1])))]
+        print(*write_reports(report, image, found, source, schedule), sep="\n")
     return int(trial.failure is not None)
 
 
@@ -94,6 +106,18 @@ def listen(player: Player, experiment: Experiment, kind: str, form: str) -> None
     from ringzero.machine.stages import StageList
 
     attach_to(player.machine, StageList((), dict(experiment.threads)), kind, form)
+
+
+def as_result(experiment: Experiment, player: Player, trial: Trial, text: str) -> Result:
+    """One run as a search would tell it; the bound of -1 says that one run speaks of no other."""
+    from ringzero.explore.result import Counterexample, Counts, Result, Verdict
+    from ringzero.explore.sites import sites
+
+    counts, asked = Counts(covered=1, run=1, steps=trial.steps), len(trial.schedule)
+    if trial.failure is None:
+        return Result(experiment.name, Verdict.HOLDS, -1, asked, counts)
+    example = Counterexample(trial.schedule, trial.failure, sites(player, trial.schedule), replay=text)
+    return Result(experiment.name, Verdict.BROKEN, -1, asked, counts, example)
 
 
 def lines(player: Player, experiment: Experiment, trial: Trial) -> Iterator[str]:

@@ -13,6 +13,8 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from ringzero.explore.experiment import Experiment
 
 
@@ -22,6 +24,10 @@ class Guest(Protocol):
     @property
     def bugs(self) -> Sequence[str]:
         """The names of the bugs that a build can put back; empty where there is none."""
+
+    @property
+    def source_directories(self) -> Sequence[Path]:
+        """Directories in which the image's source files lie, for reports; empty where there are none."""
 
     def experiments(
         self, *, stages: Sequence[str] = (), bug: str | None = None, everything: bool = False

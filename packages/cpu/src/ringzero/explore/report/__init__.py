@@ -19,6 +19,7 @@ from ringzero.errors import UsageError
 from ringzero.explore.report.page import make_page
 from ringzero.explore.report.perfetto import make_trace
 from ringzero.explore.result import Result
+from ringzero.explore.schedule import Schedule
 from ringzero.explore.timeline import Timeline, record
 
 if TYPE_CHECKING:
@@ -28,15 +29,20 @@ __all__ = ["make_page", "make_trace", "report_result", "write_report"]
 
 
 def report_result(
-    directory: Path | str, player: Player, result: Result, sources: Sequence[Path | str] = ()
+    directory: Path | str,
+    player: Player,
+    result: Result,
+    sources: Sequence[Path | str] = (),
+    otherwise: Schedule = (),
 ) -> Path:
     """Play a result's counterexample, and the same schedule without its last preemption, and write the report.
 
-    Where there is no counterexample the run without preemptions is shown. Raises UsageError, as `write_report` does.
+    Where there is no counterexample the run of the schedule `otherwise` is shown. Raises UsageError, as `write_report`
+    does.
     """
     example = result.counterexample
     if example is None:
-        return write_report(directory, result, None, record(player, ()), sources)
+        return write_report(directory, result, None, record(player, otherwise), sources)
     failing = record(player, example.schedule)
     if not example.schedule:
         return write_report(directory, result, failing, None, sources)

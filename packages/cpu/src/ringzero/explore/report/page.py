@@ -86,6 +86,8 @@ def verdict_text(result: Result) -> str:
     if result.verdict is Verdict.BROKEN and example is not None:
         count = len(example.schedule)
         return f"broken by {count} preemption{'' if count == 1 else 's'}: {example.failure.kind.value}"
+    if result.verdict is Verdict.HOLDS and result.bound < 0:
+        return "ends well: one schedule, played"
     if result.verdict is Verdict.HOLDS:
         return f"holds for every schedule of up to {preemptions}"
     return f"not finished: covered up to {preemptions} of {result.asked}"
