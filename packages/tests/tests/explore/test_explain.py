@@ -260,6 +260,22 @@ def test_a_spin_with_interrupts_off_is_told() -> None:
     assert "for `" not in found.waiting[-1]
 
 
+def test_a_spin_is_told_where_it_goes_round_and_not_what_it_calls() -> None:
+    source = SOURCE.replace("setter: sti", "helper: nop\n ret\nsetter: cli\n.on: call helper\n jmp .on\n sti")
+    here = Player(replace(two_threads(source=source), patience=500))
+    waiter, setter = explain(here, here.play(()), 1).waiting
+    assert setter.startswith("thread 1 setter spins with interrupts off at setter+0x1 (two.asm:")
+    assert waiter.startswith("thread 0 waiter sleeps on `queue`")
+
+
+def test_a_spin_with_interrupts_on_is_told() -> None:
+    source = SOURCE.replace("setter: sti", "setter: sti\n.on: jmp .on")
+    here = Player(replace(two_threads(source=source), patience=500))
+    told = explain(here, here.play(()), 1)
+    assert told.failure.kind is Kind.LIVELOCK
+    assert told.waiting[-1].startswith("thread 1 setter spins at setter+0x1 (two.asm:")
+
+
 LOCKED = """
 wait_flag:
         lock bts dword [lock], 0

@@ -1,4 +1,4 @@
-"""Who spins for what: a thread that goes round with interrupts off, and the lock that somebody has not given back."""
+"""Who spins for what: a thread that goes round and round, and the lock that somebody has not given back."""
 
 from __future__ import annotations
 
@@ -12,26 +12,30 @@ if TYPE_CHECKING:
     from ringzero.explore.player import Player
 
 ROUND = 4096  # steps within which a spin has shown all that it does
+SHORT = 64  # instructions of a round that is a spin, and not work, where interrupts are on
 LONGEST = 20_000  # steps that are looked at for a lock
 TRIES = 32  # of one lock, which show that the run has come to its spin
 
 
 def spinner(player: Player, trial: Trial) -> list[str]:
-    """A sentence for the thread that spins at the end of a run with interrupts off; none where they are on."""
+    """A sentence for the thread that goes round when the run has come to its end; none if it goes far."""
     player.play(trial.schedule)
-    if player.machine.interruptible:
+    name, current = player.threads.name(), player.threads.current
+    off = "" if player.machine.interruptible else " with interrupts off"
+    places = _round(player)
+    if off == "" and len(places) > SHORT:
         return []
-    name = player.threads.name()
+    outermost = max(places.values())
+    first = min(place for place, rsp in places.items() if rsp == outermost)
     who = f"thread {name}" if name else "the processor"
-    told = f"{who} spins with interrupts off at {code(player, min(_round(player)))}"
-    return [told + _lock(player, trial, player.threads.current)]
+    return [f"{who} spins{off} at {code(player, first)}{_lock(player, trial, current)}"]
 
 
-def _round(player: Player) -> list[int]:
-    """The instructions of one round."""
-    places: list[int] = []
-    while (address := player.machine.registers["rip"]) not in places and len(places) < ROUND:
-        places.append(address)
+def _round(player: Player) -> dict[int, int]:
+    """The instructions of one round, and rsp before each."""
+    registers, places = player.machine.registers, dict[int, int]()
+    while registers["rip"] not in places and len(places) < ROUND:
+        places[registers["rip"]] = registers["rsp"]
         player.machine.run(steps=1)
     return places
 

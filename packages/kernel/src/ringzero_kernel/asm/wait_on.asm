@@ -123,6 +123,8 @@ routine wake_on, "wake_on"
         xor r14d, r14d          ; woken
         call wait_bucket
         mov r15, rax
+        global wake_on_bucket
+wake_on_bucket:                 ; who looks on from outside sees here which queue is woken
         irq_save
         spin_lock r15+waitq.lock
         mov rbx, [r15+waitq.head]
