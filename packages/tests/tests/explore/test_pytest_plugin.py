@@ -1,4 +1,4 @@
-"""The pytest plugin, in pytest runs of its own."""
+"""The pytest plugin, in pytest runs of their own."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import pytest
 from ringzero_tests.counter_kernel import MENDED, SOURCE, build
 
 pytest_plugins = ["pytester"]
+ORIGINAL = build()  # here: pytester drops the modules that a test is the first to import
 
 HEAD = """
 import pytest
@@ -35,14 +36,14 @@ class Run:
 
     def __init__(self, pytester: pytest.Pytester, plugin: list[str]) -> None:
         self.pytester, self.plugin = pytester, plugin
-        self.kernel(SOURCE)
+        (pytester.path / "kernel.elf").write_bytes(ORIGINAL)
 
     def kernel(self, source: str) -> None:
         (self.pytester.path / "kernel.elf").write_bytes(build(source))
 
     def __call__(self, text: str, *options: str) -> pytest.RunResult:
         self.pytester.makepyfile(text)
-        return self.pytester.runpytest_inprocess(*self.plugin, "-p", "no:benchmark", *options)
+        return self.pytester.runpytest_subprocess(*self.plugin, "-p", "no:benchmark", *options)
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Imports run one way: isa ← asm, cpu ← machine ← explore, debug ← cli ← testing; nothing in ringzero knows the kernel."""
+"""Imports run one way: isa ← asm, cpu ← machine ← explore, debug ← cli ← testing; ringzero does not know the kernel."""
 
 from __future__ import annotations
 
