@@ -6,6 +6,7 @@ import pytest
 
 from ringzero.explore.experiment import Experiment
 from ringzero.explore.player import Player
+from ringzero.explore.remarks import remarks
 from ringzero.explore.result import Kind, Verdict
 from ringzero.explore.schedule import TIMER, Placement, Source
 from ringzero.explore.search import search
@@ -73,3 +74,28 @@ def test_a_sleep_that_nobody_ends_is_a_deadlock(handlers: dict[str, str]) -> Non
     assert trial.failure is not None
     assert trial.failure.kind is Kind.DEADLOCK
     assert trial.failure.details == ("thread 1 sleeps on f0",)
+
+
+TAKE = "{0}: lock bts dword [l0], 0\n        jc {0}\n        inc dword [c1]\n        mov dword [l0], 0\n"
+ALONE = "        cli\n" + TAKE.format("alone") + "        sti\n"
+
+
+def test_a_lock_of_a_handler_that_others_take_with_interrupts_on_is_told() -> None:
+    player = Player(
+        kernel(["        nop\n" + TAKE.format("thread_takes"), COUNT], line=TAKE.format("handler_takes"))
+    )
+    found = remarks(player, (Placement(30, LINE),))
+    assert found[0] == (
+        "the lock l0 is taken in a handler, at handler_takes, and with interrupts on, at thread_takes"
+    )
+
+
+def test_a_lock_that_is_taken_with_interrupts_off_is_not_told() -> None:
+    player = Player(kernel([ALONE, COUNT], line=TAKE.format("handler_takes")))
+    assert [line for line in remarks(player, (Placement(30, LINE),)) if "lock" in line] == []
+
+
+def test_the_longest_stretch_with_interrupts_off_is_told() -> None:
+    off = "        nop\nslow: cli\n" + "        nop\n" * 500 + "        sti\nagain: nop\n        nop\n"
+    (line,) = remarks(Player(kernel([off, COUNT])))
+    assert line == "interrupts are off for at most 501 steps in a row: from slow+0x1 to again"

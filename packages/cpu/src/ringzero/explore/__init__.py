@@ -6,7 +6,10 @@
     compare     when two states are the same for our purposes
     threads     the guest's threads, as its stage list says how to find them
     oracles     what may be wrong with a run
+    clocks      whether a tick reads what is declared to decide nothing
+    remarks     what a run shows that is no failure: locks that can deadlock, how long interrupts are off
     search      iterative bounding: no preemption, one, two, ...
+    chance      schedules by chance, beyond the bound
     timeline    a schedule played and written down: who ran when, what interrupted whom (recorder and locks do it)
     report      a page and a trace for Perfetto, made of a result and timelines
     result      what a search has found, in values that every report is made from
