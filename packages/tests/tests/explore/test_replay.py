@@ -18,9 +18,11 @@ from ringzero.explore.player import Player
 from ringzero.explore.replay import ReplayError
 from ringzero.explore.result import Trial
 from ringzero.explore.schedule import NMI, Placement, Schedule, Source
+from ringzero.explore.search import Search
 from ringzero.explore.sites import Visit, find_visit, visit_of
 from ringzero.machine.stages import read_stages
-from ringzero_kernel import STAGES, build
+from ringzero_kernel import BUGS, STAGES, build
+from ringzero_kernel.bugs import Bug
 from ringzero_tests.two_threads import SOURCE, two_threads
 
 THREE = (Placement(9), Placement(60), Placement(101, burst=2))
@@ -88,6 +90,29 @@ def test_a_string_of_the_kernel_is_the_same_run_on_both_engines() -> None:
 def test_a_thousand_strings_are_the_same_runs_on_both_engines() -> None:
     replays(lambda engine: two_threads(count=3, engine=engine), 900)
     replays(scenario, 100)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("bug", [row for row in BUGS.values() if row.preemptions], ids=lambda row: row.id)
+def test_a_found_bug_is_the_same_run_on_both_engines(bug: Bug) -> None:
+    """A string that is made where the bug was found leads the other engine to the same end."""
+    here, python = (Player(with_bug(bug, engine)) for engine in ("auto", "python"))
+    search = Search(here.experiment, bug.preemptions or 0, player=here)
+    search.run()
+    assert search.failed is not None
+    schedule = search.failed.schedule
+    read = replay.decode(replay.encode(here.experiment, here, schedule))
+    assert replay.resolve(python, read) == schedule
+    found = told(python, schedule)
+    assert found == told(here, schedule)
+    assert found[0].failure == search.failed.failure
+
+
+def with_bug(bug: Bug, engine: str) -> Experiment:
+    asked = scenario(engine, bug.scenario)
+    sources = tuple(Source(line, b"x" if line == 4 else b"") for line in bug.lines)
+    image = build(defines={"QUANTUM": "1"}, bug=bug.id).data
+    return replace(asked, image=image, sources=sources, burst=1)
 
 
 def test_every_boundary_has_a_name_that_leads_back() -> None:
