@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 ALLOWANCE = 100_000_000  # steps that each of the searches here may play
 RESCUE = 10  # so much less is spent on the point of no return: there every placement leads to as many others
-LONGEST = 100_000  # steps of a run that is walked boundary by boundary
+LONGEST = 500_000  # steps of a run whose boundaries are all numbered
 
 
 def explain(
