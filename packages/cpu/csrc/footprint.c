@@ -251,6 +251,27 @@ uint64_t rz_first_conflict(const rz_footprint *f, const rz_path *path, uint64_t 
     return walk;
 }
 
+static int touches(uint64_t what, unsigned kind, uint64_t first, uint64_t end)
+{
+    uint64_t address = what >> 16;
+    return (what & 15) == kind && address < end && address + (what >> 4 & 15) > first;
+}
+
+uint64_t rz_first_read(const rz_path *path, uint64_t from, uint64_t to, uint64_t first, uint64_t end)
+{
+    const rz_record *a = path->accesses;
+    for (uint64_t i = from_step(a, path->count, from); i < path->count && a[i].step < to; i++) {
+        uint64_t next = i + 1;
+        if (!touches(a[i].what, RZ_ACCESS_READ, first, end))
+            continue;
+        while (next < path->count && a[next].step == a[i].step && !touches(a[next].what, RZ_ACCESS_WRITE, first, end))
+            next++;
+        if (next == path->count || a[next].step != a[i].step)
+            return a[i].step;
+    }
+    return RZ_NEVER;
+}
+
 uint64_t rz_footprint_devices(const rz_footprint *f) { return f->devices; }
 
 int rz_footprint_system(const rz_footprint *f) { return f->system; }

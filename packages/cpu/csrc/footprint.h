@@ -29,6 +29,9 @@ int rz_footprint_add(rz_footprint *f, const rz_path *path, uint64_t from, uint64
  * [dead_from, dead_to) are no conflict. */
 uint64_t rz_first_conflict(const rz_footprint *f, const rz_path *path, uint64_t from, uint64_t to, uint64_t dead_from,
                            uint64_t dead_to);
+/* The first step in [from, to) that reads one of the physical bytes [first, end) and does not write it too, or ~0: what
+ * a byte that is only counted up is never read by. */
+uint64_t rz_first_read(const rz_path *path, uint64_t from, uint64_t to, uint64_t first, uint64_t end);
 /* Bit n: device n. */
 uint64_t rz_footprint_devices(const rz_footprint *f);
 int rz_footprint_system(const rz_footprint *f);

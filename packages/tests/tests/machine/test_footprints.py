@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import pickle
 import random
+from array import array
 from collections.abc import Iterator
 
 import pytest
 
 from ringzero.asm import assemble
 from ringzero.cpu.engine.engines import native_available
+from ringzero.cpu.engine.log import packed
 from ringzero.errors import UsageError
 from ringzero.machine.accesses import Access, Accesses, Kind
-from ringzero.machine.footprint import Footprint, PythonFootprint, footprint
+from ringzero.machine.footprint import Footprint, PythonFootprint, first_read, footprint, python_first_read
 from ringzero.machine.machine import Machine
 from ringzero.machine.stop import StopReason
 from ringzero_kernel import build
@@ -395,6 +397,28 @@ def test_what_conflicts(one: tuple[Kind, int], other: tuple[Kind, int], conflict
         found = PythonFootprint() if made == "python" else footprint()
         found.add(alone(*against))
         assert found.first_conflict(alone(*path)) == (0 if conflict else None)
+
+
+@pytest.mark.parametrize(
+    ("told", "span", "step"),
+    [
+        ([(1, Kind.READ, 0x100, 8), (1, Kind.WRITE, 0x100, 8)], (0x100, 0x108), None),
+        ([(1, Kind.READ, 0x100, 8), (2, Kind.WRITE, 0x100, 8)], (0x100, 0x108), 1),
+        ([(1, Kind.WRITE, 0x100, 8), (1, Kind.READ, 0x100, 8)], (0x100, 0x108), 1),
+        ([(1, Kind.READ, 0xFC, 4), (2, Kind.READ, 0x108, 1)], (0x100, 0x108), None),
+        ([(1, Kind.READ, 0xFC, 8)], (0x100, 0x108), 1),
+        ([(3, Kind.READ, 0x107, 1)], (0x100, 0x108), 3),
+        ([(1, Kind.WRITE, 0x100, 8), (9, Kind.READ, 0x100, 8)], (0x100, 0x108), None),
+    ],
+)
+def test_counting_up_is_no_reading(
+    told: list[tuple[int, Kind, int, int]], span: tuple[int, int], step: int | None
+) -> None:
+    words = array("Q")
+    for when, kind, address, size in told:
+        words.extend((when, packed(kind, address, size)))
+    path = Accesses(words.tobytes(), b"", b"", start=0, end=8)
+    assert first_read(path, span) == python_first_read(path, span, 0, 8) == step
 
 
 def test_a_walk_counts_for_every_later_step() -> None:

@@ -14,12 +14,14 @@ import hashlib
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
+from ringzero.machine.footprint import first_read, footprint
 from ringzero.machine.memory import GROUP, PAGE_SHIFT, PAGE_SIZE, Tree, marked
 from ringzero.machine.pages import differing
 
 if TYPE_CHECKING:
     from ringzero.explore.experiment import Experiment
-    from ringzero.explore.threads import ThreadTable
+    from ringzero.explore.threads import Thread, ThreadTable
+    from ringzero.machine.accesses import Accesses
     from ringzero.machine.machine import Machine
 
 DEAD = 2048  # bytes below a stack pointer that are taken for dead
@@ -37,12 +39,20 @@ class Comparer:
         self._from = start
         self._between: list[int] = []
         self._clocks = [
-            span
+            (name, span)
             for name, size in experiment.clocks.items()
             for span in self.spans(machine.symbol(name), size)
         ]
         self._saved = int(experiment.threads.get("rsp_offset", 0))
         self._thread_clocks = tuple((at, size) for at, size in experiment.threads.get("clocks", ()))
+
+    def clock_read(self, accesses: Accesses) -> str:
+        """The declared clock that some step reads without counting it up, and where; empty for none."""
+        for name, span in self._clocks:
+            step = first_read(accesses, span)
+            if step is not None:
+                return name
+        return ""
 
     def spans(self, linear: int, size: int) -> Iterator[Span]:
         """The physical bytes behind linear ones."""
@@ -53,23 +63,34 @@ class Comparer:
                 yield physical, physical + count
             linear, size = linear + count, size - count
 
-    def clocks(self) -> Iterator[Span]:
-        """The bytes that are declared to count and never to decide."""
-        yield from self._clocks
-        for thread in self.threads.all():
-            for at, size in self._thread_clocks:
-                yield from self.spans(thread.address + at, size)
-
     def omitted(self) -> Iterator[Span]:
         """What is left out of the present state."""
-        yield from self.clocks()
-        rsp = self.machine.registers["rsp"]
-        yield from self.spans(rsp - DEAD, DEAD)
+        yield from (span for _, span in self._clocks)
+        for thread in self.threads.all():
+            yield from self._counters(thread)
+        yield from self._dead()
+
+    def _counters(self, thread: Thread) -> Iterator[Span]:
+        """What a thread's structure only counts."""
+        for at, size in self._thread_clocks:
+            yield from self.spans(thread.address + at, size)
+
+    def _dead(self) -> Iterator[Span]:
+        """What is written before it is read: below the stacks, and where the running thread's pointer will be saved."""
+        yield from self.spans(self.machine.registers["rsp"] - DEAD, DEAD)
         for thread in self.threads.all():
             if thread.running:
                 yield from self.spans(thread.address + self._saved, 8)
             elif thread.rsp:
                 yield from self.spans(thread.rsp - DEAD, DEAD)
+
+    def reads_omitted(self, accesses: Accesses, step: int) -> bool:
+        """Whether what runs from `step` on reads something that the present state's key leaves out."""
+        counters = [span for thread in self.threads.all() for span in self._counters(thread)]
+        if any(first_read(accesses, span, step) is not None for span in counters):
+            return True
+        reads, dead = footprint(accesses, step, accesses.end).reads, list(self._dead())
+        return any(first < end and start < last for first, last in reads for start, end in dead)
 
     def pages(self) -> list[int]:
         """The pages that may differ from the window's start."""

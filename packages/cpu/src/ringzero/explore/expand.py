@@ -26,6 +26,7 @@ from ringzero.explore.player import Player
 from ringzero.explore.result import Counts, Trial
 from ringzero.explore.schedule import Placement, Schedule
 from ringzero.explore.slices import Slice, play_slice
+from ringzero.machine.accesses import Accesses
 
 PATHS = 64  # recorded runs that are kept
 Known = dict[
@@ -66,12 +67,16 @@ class Rules:
 
 @dataclass(frozen=True)
 class Expanded:
-    """What came of a task. `failed`: the first of its schedules that breaks the kernel. `learned`: states seen."""
+    """What came of a task. `failed`: the first of its schedules that breaks the kernel. `learned`: states seen.
+
+    `clock_read`: a declared clock that some run reads; states that differ in it may then have different futures.
+    """
 
     children: tuple[Node, ...] = ()
     failed: Trial | None = None
     counts: Counts = field(default_factory=Counts)
     learned: tuple[tuple[bytes, int], ...] = ()
+    clock_read: str = ""
 
 
 @dataclass
@@ -86,6 +91,7 @@ class Expander:
     rules: Rules = field(default_factory=Rules)
     on_end: OnEnd | None = None
     every_failure: bool = False
+    clock_read: str = field(default="", init=False)
     _paths: dict[Schedule, Path] = field(default_factory=dict)
 
     def path(self, schedule: Schedule) -> Path:
@@ -95,7 +101,12 @@ class Expander:
             if len(self._paths) >= PATHS:
                 self._paths.clear()
             found = self._paths[schedule] = record_path(self.player, schedule)
+            self.note_clocks(found.accesses)
         return found
+
+    def note_clocks(self, accesses: Accesses) -> None:
+        """Remember a declared clock that these steps read."""
+        self.clock_read = self.clock_read or self.player.comparer.clock_read(accesses)
 
     def judge(self, schedule: Schedule) -> Trial:
         """Play a schedule to its end."""
@@ -105,7 +116,13 @@ class Expander:
 
     def finish(self, schedule: Schedule) -> Trial:
         """Play on to the end from where the player stands in a schedule."""
+        watched = self.rules.merge and bool(self.player.experiment.clocks)
+        if watched:
+            self.player.machine.record_accesses()
         self.player.finish()
+        if watched:
+            self.note_clocks(self.player.machine.take_accesses())
+            self.player.machine.record_accesses(False)
         trial = self.player.trial(schedule)
         if self.on_end is not None:
             self.on_end(self.player, trial)
@@ -142,7 +159,8 @@ class _Work:
                 box
             ):  # known is the state of this one schedule, not of those it stands for
                 box = self._cut(box, index, None)
-        return Expanded(tuple(self.children), self.failed, self.counts, tuple(self.learned.items()))
+        learned, clock_read = tuple(self.learned.items()), self.expander.clock_read
+        return Expanded(tuple(self.children), self.failed, self.counts, learned, clock_read)
 
     def _first_boxes(self) -> None:
         """The whole run, once for each line and burst."""
@@ -174,10 +192,15 @@ class _Work:
             self.merged[prefix] = last.at
             self.counts += Counts(merged=1)
             return True
-        if self.left > 1:
+        if self.left > 1 and not self._reads_omitted(prefix):
             self.learned[registers] = 0
             self.learned.setdefault(self.player.state_key(), self.left)
         return False
+
+    def _reads_omitted(self, prefix: Schedule) -> bool:
+        """Whether the run that goes on from here reads what its state's key leaves out."""
+        accesses = self.expander.path(prefix).accesses
+        return self.player.comparer.reads_omitted(accesses, self.player.machine.step)
 
     def _play(self, box: Node) -> None:
         """Judge a box's schedule, find out how far its placements may move, and leave the rest to other boxes."""
@@ -203,7 +226,10 @@ class _Work:
     def _slice(self, schedule: Schedule, index: int) -> Slice | None:
         if not self.expander.rules.reduce or schedule[index].burst > 1:
             return None
-        return play_slice(self.player, schedule, index)
+        found = play_slice(self.player, schedule, index)
+        if found is not None and self.expander.rules.merge:
+            self.expander.note_clocks(found.accesses)
+        return found
 
     def _cut(self, box: Node, index: int, found: Slice | None) -> Node:
         """The box up to where one placement may move; what lies behind that becomes another box."""

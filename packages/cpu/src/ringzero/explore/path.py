@@ -15,6 +15,8 @@ from ringzero.explore.player import Player
 from ringzero.explore.schedule import NMI, TIMER, Placement, Schedule, Source
 from ringzero.machine.accesses import Accesses, Kind
 
+DEVICE = (Kind.DEVICE_READ.value, Kind.DEVICE_WRITE.value)
+
 
 @dataclass(frozen=True)
 class Path:
@@ -83,7 +85,8 @@ def _places(
 
 def _stretches(player: Player, accesses: Accesses, breaks: tuple[int, ...]) -> Iterator[range]:
     """The boundaries, cut where what comes through may change: at accesses to devices, and where things came free."""
-    cuts = {access.step + 1 for access in accesses if access.kind in (Kind.DEVICE_READ, Kind.DEVICE_WRITE)}
+    words = accesses.words.tolist()
+    cuts = {step + 1 for step, what in zip(words[::2], words[1::2], strict=True) if what & 15 in DEVICE}
     cuts |= {at + player.origin + extra for at in breaks for extra in (0, 1)}
     ordered = sorted(cuts)
     windows = accesses.windows

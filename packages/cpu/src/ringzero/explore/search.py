@@ -107,10 +107,20 @@ class Search:
                 learned=before.learned + expanded.learned,
             )
             self.failed = self.failed or expanded.failed
+            if expanded.clock_read and self.rules.merge:
+                return self._forget(expanded.clock_read)
             self.on_progress(Progress(before.depth + 1, self.bound, done, len(tasks), self.frontier.counts))
             if (self.failed and not self.every_failure) or (done < len(tasks) and self.stop()):
                 return False
         return True
+
+    def _forget(self, clock: str) -> bool:
+        """A declared clock decides something after all: begin anew, and merge nothing."""
+        self.remarks += (f"the clock {clock} is read: states that differ in it were not merged",)
+        self.rules = replace(self.rules, merge=False)
+        self.frontier, self.failed = Frontier(), None
+        self._here = Expander(self._here.player, self.bound, self.rules, self.on_end, self.every_failure)
+        return self._first() and self._level()
 
     def _descend(self) -> None:
         """On to the next level."""

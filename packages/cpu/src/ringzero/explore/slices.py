@@ -5,7 +5,8 @@ order leads to the same state. A slice is the handler alone, or, when the handle
 switch back; with further interrupts placed inside, it is what it is with them.
 
 It may not be moved at all (`None`) when it never comes back, when it gives other registers back than it took, when
-something came free inside it, or when a device counts on time.
+something came free inside it, when a device counts on time, or when it writes where code is: what is fetched is in
+no footprint.
 """
 
 from __future__ import annotations
@@ -15,13 +16,16 @@ from dataclasses import dataclass
 from ringzero.explore.compare import DEAD
 from ringzero.explore.player import Player
 from ringzero.explore.schedule import Schedule
+from ringzero.machine.accesses import Accesses
 from ringzero.machine.footprint import Footprint, footprint
+from ringzero.machine.memory import CODE
 
 
 @dataclass(frozen=True)
 class Slice:
     """`end`: the step of the window at which the interrupted code goes on. `dead`: bytes below its stack pointer."""
 
+    accesses: Accesses
     footprint: Footprint
     end: int
     dead: tuple[int, int]
@@ -46,7 +50,10 @@ def play_slice(player: Player, schedule: Schedule, index: int) -> Slice | None:
     moves = back and len(player.progress.breaks) == free and not machine.clock.events()
     if not moves or machine.cpu.hashed_state() != before:
         return None
-    return Slice(footprint(accesses), player.at, dead_bytes(player, rsp))
+    touched = footprint(accesses)
+    if any(machine.memory.page_flags[first >> 12] & CODE for first, _ in touched.writes):
+        return None
+    return Slice(accesses, touched, player.at, dead_bytes(player, rsp))
 
 
 def dead_bytes(player: Player, rsp: int) -> tuple[int, int]:

@@ -75,6 +75,34 @@ def _native() -> Footprint | None:
     return NativeFootprint()
 
 
+def first_read(
+    path: Accesses, span: tuple[int, int], start: int | None = None, end: int | None = None
+) -> int | None:
+    """The first step in [start, end) that reads one of the physical bytes [first, end) and does not write it too.
+
+    A byte that is only counted up (`inc [jiffies]`) is never read so: what is made of it stays in it.
+    """
+    first, last = path.start if start is None else start, path.end if end is None else end
+    try:
+        from ringzero.machine import native_footprint
+    except ImportError:
+        return python_first_read(path, span, first, last)
+    return native_footprint.first_read(path, span, first, last)
+
+
+def python_first_read(path: Accesses, span: tuple[int, int], start: int, end: int) -> int | None:
+    """`first_read`, in Python."""
+    here = [
+        (step, what & 15)
+        for step, what in records(path.words, start, end)
+        if what & 15 in (Kind.READ, Kind.WRITE) and span[0] - (what >> 4 & 15) < what >> 16 < span[1]
+    ]
+    for index, (step, kind) in enumerate(here):
+        if kind == Kind.READ and (step, Kind.WRITE) not in here[index:]:
+            return step
+    return None
+
+
 def ranges(pages: Iterable[tuple[int, int]]) -> Ranges:
     """From sets of bytes, (page number, bitmap), to ranges."""
     found: Ranges = []

@@ -23,6 +23,12 @@ def _path(path: Accesses) -> Any:
     return path.native[0]
 
 
+def first_read(path: Accesses, span: tuple[int, int], start: int, end: int) -> int | None:
+    """See `footprint.first_read`."""
+    step = lib.rz_first_read(_path(path), start, end, *span)
+    return None if step == NEVER else int(step)
+
+
 class NativeFootprint:
     """`footprint.Footprint`, in C."""
 
