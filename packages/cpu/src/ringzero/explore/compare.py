@@ -77,12 +77,16 @@ class Comparer:
 
     def _dead(self) -> Iterator[Span]:
         """What is written before it is read: below the stacks, and where the running thread's pointer will be saved."""
-        yield from self.spans(self.machine.registers["rsp"] - DEAD, DEAD)
-        for thread in self.threads.all():
+        threads = self.threads.all()
+        stacks = [thread.rsp for thread in threads if thread.rsp and not thread.running]
+        rsp = self.machine.registers["rsp"]
+        for thread in threads:
             if thread.running:
                 yield from self.spans(thread.address + self._saved, 8)
-            elif thread.rsp:
-                yield from self.spans(thread.rsp - DEAD, DEAD)
+        for top in (rsp, *stacks):
+            # Within reach of another stack nothing is left out: its bytes are alive.
+            if not any(top - DEAD <= other < top for other in (rsp, *stacks)):
+                yield from self.spans(top - DEAD, DEAD)
 
     def reads_omitted(self, accesses: Accesses, step: int) -> bool:
         """Whether what runs from `step` on reads something that the present state's key leaves out."""

@@ -13,11 +13,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ringzero.explore.compare import DEAD
 from ringzero.explore.player import Player
 from ringzero.explore.schedule import Schedule
 from ringzero.machine.accesses import Accesses
-from ringzero.machine.footprint import Footprint, footprint
+from ringzero.machine.footprint import Footprint, Ranges, footprint
 from ringzero.machine.memory import CODE
 
 
@@ -53,12 +52,17 @@ def play_slice(player: Player, schedule: Schedule, index: int) -> Slice | None:
     touched = footprint(accesses)
     if any(machine.memory.page_flags[first >> 12] & CODE for first, _ in touched.writes):
         return None
-    return Slice(accesses, touched, player.at, dead_bytes(player, rsp))
+    return Slice(accesses, touched, player.at, dead_bytes(player, rsp, touched.writes))
 
 
-def dead_bytes(player: Player, rsp: int) -> tuple[int, int]:
-    """The physical bytes below a stack pointer, on its own page: whoever goes on there writes them first."""
-    top = player.machine.cpu.translate(rsp - 1)
+def dead_bytes(player: Player, rsp: int, written: Ranges) -> tuple[int, int]:
+    """The physical bytes that a slice has left below the stack pointer at which the interrupted code goes on.
+
+    They lie without a gap below it: whoever goes on there writes them before he reads them.
+    """
+    aligned = rsp & ~15  # SDM 3A 6.14.2: 64-bit mode aligns the stack before it pushes the frame
+    top = player.machine.cpu.translate(aligned - 1)
     if top is None:
         return (0, 0)
-    return max(top & ~0xFFF, top + 1 - DEAD), top + 1
+    first = next((start for start, end in written if start <= top < end), top + 1)
+    return max(first, top & ~0xFFF), top + 1 + rsp - aligned
