@@ -9,11 +9,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ringzero.explore.schedule import TIMER
-from ringzero.machine.accesses import Access, Accesses, Kind
+from ringzero.machine.footprint import first_read
 from ringzero.machine.machine import Machine
 
 if TYPE_CHECKING:
-    from ringzero.explore.compare import Span
     from ringzero.explore.player import Player
 
 TICK = 100_000  # steps that a tick from idle to idle may take here
@@ -37,22 +36,7 @@ class ClockReader:
         try:
             machine.raise_irq(TIMER)
             machine.run(steps=TICK)
-            return bool(reads(machine.take_accesses(), clocks))
+            accesses = machine.take_accesses()
+            return any(first_read(accesses, clock) is not None for clock in clocks)
         finally:
             machine.record_accesses(False)
-
-
-def reads(accesses: Accesses, clocks: list[Span]) -> list[Access]:
-    """The accesses that read a clock, but those of instructions that write the same bytes: they count it."""
-    touched = [
-        access
-        for access in accesses
-        if access.kind in (Kind.READ, Kind.WRITE)
-        and any(access.address < end and first < access.address + access.size for first, end in clocks)
-    ]
-    counted = {(access.step, access.address) for access in touched if access.kind is Kind.WRITE}
-    return [
-        access
-        for access in touched
-        if access.kind is Kind.READ and (access.step, access.address) not in counted
-    ]

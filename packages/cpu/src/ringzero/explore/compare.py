@@ -63,11 +63,15 @@ class Comparer:
                 yield physical, physical + count
             linear, size = linear + count, size - count
 
-    def omitted(self) -> Iterator[Span]:
-        """What is left out of the present state."""
+    def clocks(self) -> Iterator[Span]:
+        """The bytes that are declared to count and never to decide."""
         yield from (span for _, span in self._clocks)
         for thread in self.threads.all():
             yield from self._counters(thread)
+
+    def omitted(self) -> Iterator[Span]:
+        """What is left out of the present state."""
+        yield from self.clocks()
         yield from self._dead()
 
     def _counters(self, thread: Thread) -> Iterator[Span]:
