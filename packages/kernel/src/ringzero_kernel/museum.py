@@ -1,0 +1,228 @@
+"""`ringzero museum`: every bug of the list is put back, alone, and must be found as the list says; then the kernel
+without it must hold under the same search.
+
+Rule of this room: a row is found when the oracle is one of the list's, with as few preemptions as the list says, and
+the sound kernel holds. A bug that is none must have the same outcomes as the sound kernel.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ringzero.cli.guest import COUNT, must_be_writable
+from ringzero.explore.outcomes import outcomes
+from ringzero.explore.result import Verdict
+from ringzero.files import write_atomic
+from ringzero_kernel.bugs import BUGS, Bug
+from ringzero_kernel.bugs import bug as find_bug
+from ringzero_kernel.explore import sources, stage_experiment
+from ringzero_kernel.rates import sweep
+
+if TYPE_CHECKING:
+    from ringzero.cli.searching import Session
+    from ringzero.explore.result import Result
+
+
+VERSION = 1
+WIDTH = 160  # of the table, where there is no terminal
+MOST = 2  # preemptions, where the list does not say how many
+
+
+@dataclass(frozen=True)
+class Exhibit:
+    """One bug's row. `result`: with the bug; `sound`: without. `why`: what is not as the list says, or ""."""
+
+    bug: Bug
+    why: str
+    oracle: str
+    preemptions: int | None
+    schedules: int
+    seconds: float = 0.0
+    result: Result | None = None
+    sound: Result | None = None
+
+    @property
+    def found(self) -> bool:
+        """As the list says."""
+        return not self.why
+
+    @property
+    def verdict(self) -> str:
+        """As the table has it."""
+        if not self.found:
+            return "not found"
+        return "equal outcomes" if self.bug.equal else "found"
+
+
+@click.command()
+@click.argument("bugs", nargs=-1, metavar="[BUG]...")
+@click.option("--jobs", type=COUNT, default=1, show_default=True, help="Processes that search at a time.")
+@click.option("--scheduler", metavar="ADDRESS", default="", help="A Dask scheduler whose workers search.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a table.")
+@click.option("--junit", metavar="FILE", help="Write JUnit XML, a case a bug.")
+def museum(bugs: tuple[str, ...], jobs: int, scheduler: str, as_json: bool, junit: str | None) -> int:
+    """Put every known bug back, alone, and find it; show that the kernel without it holds.
+
+    Status 0 when every BUG (all of them, unless named) is found as the list says, 1 when one is not.
+    """
+    from ringzero.cli.searching import Limits, display, session
+
+    chosen = [find_bug(name) for name in bugs] or list(BUGS.values())
+    if junit is not None:
+        must_be_writable(Path(junit))
+    started = time.monotonic()
+    with session(
+        Limits(MOST, jobs=jobs, scheduler=scheduler, told=False), display(sys.stderr), len(chosen)
+    ) as searches:
+        walk = Walk(searches)
+        rows = [walk.exhibit(bug) for bug in chosen]
+    seconds = time.monotonic() - started
+    if junit is not None:
+        write_atomic(junit, as_junit(rows))
+    if as_json:
+        print(json.dumps(as_object(rows, seconds), indent=2, ensure_ascii=False))
+    else:
+        show(rows, seconds)
+    return int(not all(row.found for row in rows))
+
+
+@dataclass
+class Walk:
+    """A walk through the museum. What is asked of the sound kernel twice is searched once."""
+
+    searches: Session
+    holds: dict[tuple[str, tuple[int, ...], int], Result] = field(default_factory=dict)
+
+    def exhibit(self, bug: Bug) -> Exhibit:
+        """One bug's row."""
+        started = time.monotonic()
+        if bug.equal:
+            row = self._equal(bug)
+        else:
+            row = self._of_place(bug, bug.preemptions) if bug.preemptions is not None else self._of_rate(bug)
+        return replace(row, seconds=round(time.monotonic() - started, 3))
+
+    def _of_rate(self, bug: Bug) -> Exhibit:
+        """Sweep the timer's period."""
+        found = sweep(bug, self.searches.stop)
+        why = "" if found.periods else "no period at which only the kernel with it does not get on"
+        told = (
+            f"periods {found.periods[0]} to {found.periods[-1]}, not {found.above}" if found.periods else ""
+        )
+        return Exhibit(bug, why, told, None, found.runs)
+
+    def _of_place(self, bug: Bug, bound: int) -> Exhibit:
+        """Search with the bug, then without it as far."""
+        result = self.searches.search(stage_experiment(bug.scenario, bug.id), bound)
+        sound = self._sound(bug, bound)
+        example = result.counterexample
+        return Exhibit(
+            bug,
+            wrong(bug, result, sound),
+            example.failure.kind.value if example else "",
+            len(example.schedule) if example else None,
+            result.counts.run + sound.counts.run,
+            result=result,
+            sound=sound,
+        )
+
+    def _sound(self, bug: Bug, bound: int) -> Result:
+        """The kernel without the bug, under the same search."""
+        asked = bug.scenario, bug.lines, bound
+        if asked not in self.holds:
+            experiment = replace(stage_experiment(bug.scenario), sources=sources(bug.id))
+            self.holds[asked] = self.searches.search(experiment, bound)
+        return self.holds[asked]
+
+    def _equal(self, bug: Bug) -> Exhibit:
+        """All outcomes with and without."""
+        sound = replace(stage_experiment(bug.scenario), sources=sources(bug.id))
+        with_it = outcomes(stage_experiment(bug.scenario, bug.id), MOST)
+        without = outcomes(sound, MOST)
+        why = "" if with_it == without else f"{len(with_it ^ without)} outcomes differ"
+        return Exhibit(bug, why, "", None, 0)
+
+
+def wrong(bug: Bug, result: Result, sound: Result) -> str:
+    """What is not as the list says; "" when all is."""
+    example = result.counterexample
+    if example is None:
+        return f"nothing found up to bound {result.bound}"
+    kind, count = example.failure.kind.value, len(example.schedule)
+    if kind not in bug.oracle:
+        return f"told by {kind}, not by {' or '.join(bug.oracle)}: {example.failure.message}"
+    if bug.preemptions is not None and count != bug.preemptions:
+        return f"{count} preemptions, not {bug.preemptions}"
+    if sound.verdict is not Verdict.HOLDS:
+        return f"the kernel without it does not hold: {sound.verdict.value}"
+    return ""
+
+
+# What it looks like
+
+
+def show(rows: Sequence[Exhibit], seconds: float) -> None:
+    """A table, and a line over all."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table("bug", "verdict", "oracle", "preemptions", "schedules", "seconds", "what it is", box=None)
+    for row in rows:
+        count = "" if row.preemptions is None else str(row.preemptions)
+        told = row.bug.title if row.found else f"{row.bug.title} ({row.why})"
+        table.add_row(
+            row.bug.id, row.verdict, row.oracle, count, f"{row.schedules:,}", f"{row.seconds:.2f}", Text(told)
+        )
+    Console(width=None if sys.stdout.isatty() else WIDTH).print(table)
+    print(summary(rows, seconds))
+
+
+def summary(rows: Sequence[Exhibit], seconds: float) -> str:
+    """The last line."""
+    found = sum(row.found for row in rows)
+    schedules = sum(row.schedules for row in rows)
+    return f"{found} of {len(rows)} as the list says; {schedules:,} schedules in {seconds:.1f} s"
+
+
+def as_object(rows: Sequence[Exhibit], seconds: float) -> dict[str, Any]:
+    """What `--json` prints; docs/explore.md promises these names."""
+    return {
+        "version": VERSION,
+        "found": all(row.found for row in rows),
+        "seconds": round(seconds, 3),
+        "bugs": [
+            {
+                "id": row.bug.id,
+                "title": row.bug.title,
+                "verdict": row.verdict,
+                "why": row.why,
+                "oracle": row.oracle,
+                "preemptions": row.preemptions,
+                "expected": row.bug.preemptions,
+                "schedules": row.schedules,
+                "seconds": row.seconds,
+                "result": row.result.to_json() if row.result else None,
+                "sound": row.sound.to_json() if row.sound else None,
+            }
+            for row in rows
+        ],
+    }
+
+
+def as_junit(rows: Sequence[Exhibit]) -> str:
+    """A case a bug: a failure where it is not found as the list says."""
+    from ringzero.cli.findings import junit
+
+    return junit(
+        "ringzero museum",
+        [(row.bug.id, row.seconds, "failure" if row.why else "", row.why, "") for row in rows],
+    )
