@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from ringzero.machine.machine import Machine
 
 LAST_LINES = 3
+FAILED = "[fail]"  # what a line begins with that tells of a check that failed
 GIVEN_BACK = (*GPRS, "fs_base", "gs_base")
 RF = 1 << 16
 
@@ -150,14 +151,15 @@ def judge_idle(look: Look) -> Failure | None:
 def judge_end(look: Look, stop: Stop) -> Failure | None:
     """The machine has ended before the window did."""
     experiment = look.player.experiment
-    lines = tuple(look.machine.serial.decode("latin-1").splitlines()[-LAST_LINES:])
+    said = look.player.serial.decode("latin-1").splitlines()
+    lines = tuple(said[-LAST_LINES:])
     if stop.reason is StopReason.EXIT and stop.exit_status == experiment.success_exit:
         wanted = experiment.until or experiment.until_serial
         if not wanted:
             return None
         return Failure(Kind.MARKER, f"the guest exited well, but {wanted} was not reached", look.at, lines)
-    failed = next((line for line in lines if line.startswith("[fail]")), None)
+    failed = next((line for line in said if line.startswith(FAILED)), None)
     if failed is not None:
-        return Failure(Kind.ASSERTION, failed.removeprefix("[fail]").strip(), look.at, lines)
-    said = next((line for line in lines if "panic" in line.lower()), "")
-    return Failure(Kind.PANIC, said or stop.message, look.at, lines)
+        return Failure(Kind.ASSERTION, failed.removeprefix(FAILED).strip(), look.at, lines)
+    panic = next((line for line in said if "panic" in line.lower()), "")
+    return Failure(Kind.PANIC, panic or stop.message, look.at, lines)
