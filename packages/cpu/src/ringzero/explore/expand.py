@@ -11,6 +11,11 @@ other one may move is looked at anew, and where that is less far than before, th
 the conflict is played as well. So a schedule stands for a box: each of its placements for the boundaries up to an end
 of its own; and the boxes of all that are played leave nothing out.
 
+Footprints are pessimistic where both sides write a word and put it back, as they do with a lock. So where a conflict
+ends a box, and no further preemption can follow, both orders are run (`Rules.compare`): the slice and then the
+instructions up to the next box, and these first and then that box's slice. If that leads to the same compared state,
+the second run need not go on.
+
 Which runs need not be gone along (`Rules.merge`): those whose compared state has been seen with at least as many
 preemptions left to place. Seen are the states along the runs of finished levels.
 """
@@ -63,6 +68,7 @@ class Rules:
 
     merge: bool = True
     reduce: bool = True
+    compare: bool = True
 
 
 @dataclass(frozen=True)
@@ -114,15 +120,20 @@ class Expander:
         self.player.follow(schedule)
         return self.finish(schedule)
 
+    def watch(self) -> None:
+        """From here on see whether a declared clock is read; `finish` looks."""
+        if self.rules.merge and self.player.experiment.clocks:
+            self.player.machine.record_accesses()
+
     def finish(self, schedule: Schedule) -> Trial:
         """Play on to the end from where the player stands in a schedule."""
-        watched = self.rules.merge and bool(self.player.experiment.clocks)
-        if watched:
-            self.player.machine.record_accesses()
+        machine = self.player.machine
+        if not machine.cpu.recording:
+            self.watch()
         self.player.finish()
-        if watched:
-            self.note_clocks(self.player.machine.take_accesses())
-            self.player.machine.record_accesses(False)
+        if machine.cpu.recording:
+            self.note_clocks(machine.take_accesses())
+            machine.record_accesses(False)
         trial = self.player.trial(schedule)
         if self.on_end is not None:
             self.on_end(self.player, trial)
@@ -142,6 +153,10 @@ class _Work:
         self.left = expander.bound - len(self.node.schedule)  # preemptions that can be placed along this run
         self.known, self.learned = known, Known()
         self.merged: dict[Schedule, int] = {}  # runs that come to a known state, and where
+        self.path = expander.path(task.node.schedule)
+        self.carried: tuple[Schedule, bytes] | None = (
+            None  # a schedule, and the state in which its slice must end
+        )
         self.children: list[Node] = []
         self.failed: Trial | None = None
         self.counts = Counts()
@@ -166,7 +181,7 @@ class _Work:
         """The whole run, once for each line and burst."""
         first, last, node = self.task.first, self.task.last, self.node
         kinds = set()
-        for place in self.expander.path(node.schedule).places:
+        for place in self.path.places:
             if (
                 first <= place.at
                 and (last is None or place.at < last)
@@ -206,6 +221,8 @@ class _Work:
         """Judge a box's schedule, find out how far its placements may move, and leave the rest to other boxes."""
         schedule, last = box.schedule, len(box.schedule) - 1
         own = self._slice(schedule, last)
+        if own and self._alike(box, own):
+            return
         trial = self.expander.finish(schedule) if own else self.expander.judge(schedule)
         box = self._cut(box, last, own)
         closes = [*box.closes, own.end if own else NEVER]
@@ -218,6 +235,29 @@ class _Work:
             self.failed = self.failed or trial
         if self.left > 1:
             self.children.append(Node(schedule, box.ends, tuple(closes)))
+
+    def _alike(self, box: Node, own: Slice) -> bool:
+        """Whether the box before this one has come to the same state, in the other order.
+
+        The player stands where the slice ends; if the box is to be played, it stands where the next one's will.
+        """
+        before, schedule = self.carried, box.schedule
+        self.carried = None
+        of_this_run = schedule[:-1] == self.path.schedule and not self._open(box)
+        if not self.expander.rules.compare or self.left > 1 or not of_this_run:
+            return False
+        alike = before is not None and before == (schedule, self.player.state_key())
+        self.expander.watch()
+        last = schedule[-1]
+        rest = self._cut(box, len(schedule) - 1, own) if alike else box
+        following = self._conflict(self.path, last, box.ends[-1], own)
+        place = self.path.next_place(last, following, box.ends[-1])
+        if place is not None and self.player.advance(own.end + place.at - last.at):
+            self.carried = ((*schedule[:-1], place), self.player.state_key())
+        if alike:
+            self.player.machine.record_accesses(False)
+            self.counts += Counts(merged=1, covered=self._covered(rest))
+        return alike
 
     def _open(self, box: Node) -> list[int]:
         """The placements inside whose slices the last one is."""
@@ -260,9 +300,12 @@ class _Work:
         return end if stop is None else stop
 
     def _count(self, box: Node, trial: Trial) -> None:
+        self.counts += Counts(choices=1, covered=self._covered(box), run=1, steps=trial.steps)
+
+    def _covered(self, box: Node) -> int:
+        """The boundaries that a box's last placement stands for."""
         place, path = box.schedule[-1], self.expander.path(box.schedule[:-1])
-        covered = sum(
+        return sum(
             place.at <= other.at < box.ends[-1] and (other.line, other.burst) == (place.line, place.burst)
             for other in path.places
         )
-        self.counts += Counts(choices=1, covered=covered, run=1, steps=trial.steps)
