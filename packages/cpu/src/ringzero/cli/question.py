@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from ringzero.machine.stages import StageList
 
 Command = TypeVar("Command", bound=Callable[..., Any])
-DEVICES = ("isa-debug-exit,iobase=0xf4,iosize=4",)
 CLOCK_BYTES = 8
 UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
 
@@ -122,7 +121,9 @@ class Question:
         whole = Experiment(
             os.path.basename(self.image),
             image.data,
-            {"memory": "16M", "append": self.append or "", "devices": DEVICES},
+            {"append": self.append}
+            if self.append
+            else {},  # else Machine's own, as in pytest: the same strings
             start=self.start,
             until=self.until,
             until_serial=self.until_serial,

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from ringzero.explore.player import Player
     from ringzero.explore.replay import Replay
     from ringzero.explore.result import Result, Trial
+    from ringzero.explore.schedule import Schedule
 
 LONGEST_FILE = 1 << 20  # bytes
 
@@ -61,7 +62,7 @@ def replay(
     player = Player(experiment)
     schedule = strings.resolve(player, decoded)
     if trace is not None:
-        listen(player, experiment, trace, trace_format)
+        listened(experiment, schedule, trace, trace_format)
     trial = player.play(schedule)
     print(*map(printable, lines(player, experiment, trial)), sep="\n")
     if report is not None:
@@ -100,12 +101,15 @@ def offered(question: Question) -> Iterator[Experiment]:
         yield from replace(question, bug=bug).experiments()
 
 
-def listen(player: Player, experiment: Experiment, kind: str, form: str) -> None:
-    """Trace the run that follows."""
+def listened(experiment: Experiment, schedule: Schedule, kind: str, form: str) -> None:
+    """Play the schedule and trace it, on a machine of its own: what is told of it later plays pieces of it again."""
     from ringzero.debug.trace import attach_to
+    from ringzero.explore.player import Player
     from ringzero.machine.stages import StageList
 
+    player = Player(experiment)
     attach_to(player.machine, StageList((), dict(experiment.threads)), kind, form)
+    player.play(schedule)
 
 
 def as_result(experiment: Experiment, player: Player, trial: Trial, text: str) -> Result:
