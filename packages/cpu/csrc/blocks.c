@@ -35,6 +35,7 @@ rz_engine *rz_new(uint64_t *state, uint8_t *ram, uint64_t ram_size, uint8_t *pag
         rz_free(e);
         return NULL;
     }
+    e->filled_count = RZ_FILLED + 1; /* an entry of zeros would be one of page 0 */
     rz_flush_translations(e);
     return e;
 }

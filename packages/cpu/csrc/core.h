@@ -75,6 +75,8 @@ typedef struct {
 #define RZ_TLB_OFFSET(linear) ((((linear) >> 7) & 0x7FE0) ^ ((((linear) >> 16) ^ ((linear) >> 25)) & 0x7FC0))
 #define RZ_TLB_ENTRY(tlb, linear) ((rz_entry *)((char *)(tlb) + RZ_TLB_OFFSET(linear)))
 
+#define RZ_FILLED 512 /* entries that are noted as filled; with more, all are taken to be */
+
 #define RZ_JUMPS 4096
 typedef struct {
     uint64_t linear, context;
@@ -115,6 +117,8 @@ struct rz_engine {
     uint64_t tables_used;
     uint64_t counts[RZ_COUNTS];
     rz_tlb tlb[2]; /* of supervisor, of user accesses */
+    uint32_t filled_count;
+    uint16_t filled[RZ_FILLED]; /* since the last flush, the user's behind the supervisor's */
     rz_jump jumps[RZ_JUMPS];
     rz_block *returns[RZ_RETURNS]; /* the blocks of the last calls, in a ring; good for one context */
     uint64_t calls, returns_context;

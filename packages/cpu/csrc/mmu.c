@@ -36,23 +36,43 @@ static int page_fault(rz_engine *e, uint64_t linear, int access, uint64_t error)
     return fault(e, 14, error, linear);
 }
 
+static void note_filled(rz_engine *e, const rz_tlb *tlb, uint64_t linear)
+{
+    uint64_t at = (uint64_t)(tlb - e->tlb) * RZ_TLB_SIZE + RZ_TLB_OFFSET(linear) / sizeof(rz_entry);
+    if (e->filled_count < RZ_FILLED)
+        e->filled[e->filled_count] = (uint16_t)at;
+    if (e->filled_count <= RZ_FILLED)
+        e->filled_count++;
+}
+
+/* How many entries may be filled, and the n-th of them. */
+static uint32_t filled_entries(const rz_engine *e)
+{
+    return e->filled_count > RZ_FILLED ? 2 * RZ_TLB_SIZE : e->filled_count;
+}
+
+static uint32_t filled_at(const rz_engine *e, uint32_t n) { return e->filled_count > RZ_FILLED ? n : e->filled[n]; }
+
+static rz_entry *entry_at(rz_engine *e, uint32_t at)
+{
+    return &e->tlb[at / RZ_TLB_SIZE].entries[at % RZ_TLB_SIZE];
+}
+
 /* Forget the write permission of one physical page, under whatever linear address it was cached. */
 void rz_drop_write_tags(rz_engine *e, uint64_t page)
 {
     uint64_t base = (uint64_t)(uintptr_t)e->ram + page * RZ_PAGE;
-    for (int user = 0; user < 2; user++)
-        for (int i = 0; i < RZ_TLB_SIZE; i++) {
-            rz_entry *entry = &e->tlb[user].entries[i];
-            if (entry->write != RZ_NO_TAG && entry->addend + entry->write == base)
-                entry->write = RZ_NO_TAG;
-        }
+    for (uint32_t n = 0; n < filled_entries(e); n++) {
+        rz_entry *entry = entry_at(e, filled_at(e, n));
+        if (entry->write != RZ_NO_TAG && entry->addend + entry->write == base)
+            entry->write = RZ_NO_TAG;
+    }
 }
 
 void rz_protect(rz_engine *e)
 {
-    for (int user = 0; user < 2; user++)
-        for (int i = 0; i < RZ_TLB_SIZE; i++)
-            e->tlb[user].entries[i].write = RZ_NO_TAG;
+    for (uint32_t n = 0; n < filled_entries(e); n++)
+        entry_at(e, filled_at(e, n))->write = RZ_NO_TAG;
 }
 
 /* The ring is full of calls that nothing returns to. */
@@ -65,9 +85,12 @@ void rz_forget_returns(rz_engine *e)
 
 void rz_flush_translations(rz_engine *e)
 {
-    uint64_t *words = (uint64_t *)e->tlb;
-    for (size_t i = 0; i < sizeof e->tlb / 8; i++)
-        words[i] = RZ_NO_TAG;
+    for (uint32_t n = 0; n < filled_entries(e); n++) {
+        uint32_t at = filled_at(e, n);
+        rz_entry *entry = entry_at(e, at);
+        entry->read = entry->write = entry->fetch = e->tlb[at / RZ_TLB_SIZE].permitted[at % RZ_TLB_SIZE] = RZ_NO_TAG;
+    }
+    e->filled_count = 0;
     for (uint64_t i = 0; i < e->tables_used; i++)
         e->page_flags[e->tables[i]] &= (uint8_t)~RZ_TABLE;
     e->tables_used = 0;
@@ -107,6 +130,7 @@ static void fill(rz_engine *e, uint64_t linear, uint64_t physical, int access, i
     entry->write = may & MAY_WRITE && !e->page_flags[page] && !e->log.on ? tag : RZ_NO_TAG;
     tlb->permitted[RZ_TLB_OFFSET(linear) / sizeof(rz_entry)] = may & MAY_WRITE ? tag : RZ_NO_TAG;
     entry->addend = (uint64_t)(uintptr_t)e->ram + page * RZ_PAGE - tag;
+    note_filled(e, tlb, linear);
 }
 
 /* The entries that a walk has read, its leaf last, and what they allow together. */

@@ -237,7 +237,10 @@ class Player:
         if failure is not None:
             self._end(failure)
             return
-        self.progress.interrupted = Interrupted.now(self.look, placement.line)
+        at_once = placement.line == NMI or (
+            self.interruptible and self.machine.would_interrupt(placement.line)
+        )
+        self.progress.interrupted = Interrupted.now(self.look, placement.line) if at_once else None
         for edge in range(placement.burst):
             if edge and not self._served(placement.line):
                 return

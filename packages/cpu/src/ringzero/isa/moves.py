@@ -73,8 +73,10 @@ def mov(b: Builder, dst: Operand, src: Operand) -> None:
             b.system("load_segment", number, b.slot(b.read(src)))
         case CReg(number), Reg(source):
             b.system("write_control", number, source)
-        case Reg(target), CReg(number):
-            b.system("read_control", target, number)
+        case Reg(), CReg(0 | 2 | 3 | 4 | 8 as number):
+            b.write(dst, b.get(f"cr{number}"))
+        case Reg(), CReg():
+            b.fault(UD)
         case DReg(number), Reg(source):
             b.system("write_debug", number, source)
         case Reg(target), DReg(number):

@@ -41,12 +41,6 @@ CR3_NO_FLUSH, PCID = 1 << 63, 0xFFF
 PDPTE_CR0, PDPTE_CR4 = CR0_CD | CR0_NW | CR0_PG, CR4_PAE | CR4_PGE | CR4_PSE | CR4_SMEP
 
 
-def read_control(cpu: Processor, target: int, number: int) -> None:
-    if number not in (0, 2, 3, 4, 8):
-        raise GuestFault(UD)
-    cpu.words[target] = cpu.words[SLOT[f"cr{number}"]] & (M64 if cpu.long_code else M32)
-
-
 def write_control(cpu: Processor, number: int, source: int) -> None:
     value = cpu.words[source]
     if not cpu.long_code:

@@ -54,7 +54,7 @@ def by_mode(protected: Handler, real: Handler) -> Handler:
 #: Those after which memory, devices and what IRET restores are all that differs: the log of accesses need not tell of
 #: anything else. The rest, and what asks for the time, it tells as SYSTEM.
 NOT_SYSTEM = frozenset((
-    *(arrive, halt, software_interrupt, identity.cpuid, control.read_control, control.read_debug),
+    *(arrive, halt, software_interrupt, identity.cpuid, control.read_debug),
     *(control.invalidate_pcid, selectors.load_limit, selectors.load_rights, selectors.verify),
     *(ports.port_in, ports.port_out, ports.port_string_in, ports.port_string_out),
 ))  # fmt: skip
@@ -81,7 +81,6 @@ HANDLERS: dict[str, Handler] = {
     "port_out": ports.port_out,
     "port_string_in": ports.port_string_in,
     "port_string_out": ports.port_string_out,
-    "read_control": control.read_control,
     "read_debug": control.read_debug,
     "read_msr": identity.read_msr,
     "read_tsc": identity.read_tsc,
