@@ -10,7 +10,7 @@ from functools import cache
 
 import pytest
 
-from ringzero.explore import compare, path, search, slices
+from ringzero.explore import compare, expand, path, search, slices
 from ringzero.explore.experiment import Experiment
 from ringzero.explore.player import Player
 from ringzero.explore.result import Failure
@@ -128,6 +128,10 @@ def take_everything_for_dead_in_a_slice(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(slices, "dead_bytes", lambda player, rsp, written: (0, 1 << 40))
 
 
+def see_no_reader(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(expand, "overlap", lambda one, other: False)
+
+
 @pytest.mark.parametrize(
     ("broken", "seeds"),
     [
@@ -136,8 +140,9 @@ def take_everything_for_dead_in_a_slice(patch: pytest.MonkeyPatch) -> None:
         (take_the_live_for_dead, (0, 3, 9)),
         (see_no_conflict, (0, 8, 24)),
         (take_everything_for_dead_in_a_slice, (2, 25, 59)),
+        (see_no_reader, (1, 5, 8)),
     ],
-    ids=["registers", "memory", "live", "conflict", "dead"],
+    ids=["registers", "memory", "live", "conflict", "dead", "reader"],
 )
 def test_a_broken_condition_shows(
     broken: Callable[[pytest.MonkeyPatch], None], seeds: tuple[int, ...]

@@ -16,6 +16,10 @@ ends a box, and no further preemption can follow, both orders are run (`Rules.co
 instructions up to the next box, and these first and then that box's slice. If that leads to the same compared state,
 the second run need not go on.
 
+Nor need a run go on in which the slice has left other bytes behind, but none that anybody reads before writing it
+(`Rules.unread`): neither what is left of the node's own run, which has been finished and judged, nor a page walk of it,
+nor an oracle.
+
 Which runs need not be gone along (`Rules.merge`): those whose compared state has been seen with at least as many
 preemptions left to place. Seen are the states along the runs of finished levels.
 """
@@ -23,7 +27,8 @@ preemptions left to place. Seen are the states along the runs of finished levels
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 from ringzero.explore.path import Path, record_path
@@ -32,6 +37,7 @@ from ringzero.explore.result import Counts, Trial
 from ringzero.explore.schedule import Placement, Schedule
 from ringzero.explore.slices import Slice, play_slice
 from ringzero.machine.accesses import Accesses
+from ringzero.machine.footprint import Ranges, footprint, overlap, without
 
 PATHS = 64  # recorded runs that are kept
 Known = dict[
@@ -69,6 +75,7 @@ class Rules:
     merge: bool = True
     reduce: bool = True
     compare: bool = True
+    unread: bool = True
 
 
 @dataclass(frozen=True)
@@ -99,6 +106,9 @@ class Expander:
     every_failure: bool = False
     clock_read: str = field(default="", init=False)
     _paths: dict[Schedule, Path] = field(default_factory=dict)
+    _looked: set[tuple[int, int]] = field(
+        default_factory=set
+    )  # linear bytes that oracles have read: first, length
 
     def path(self, schedule: Schedule) -> Path:
         """The run of a schedule from its last placement on."""
@@ -106,7 +116,8 @@ class Expander:
         if found is None:
             if len(self._paths) >= PATHS:
                 self._paths.clear()
-            found = self._paths[schedule] = record_path(self.player, schedule)
+            with self._looking():
+                found = self._paths[schedule] = record_path(self.player, schedule)
             self.note_clocks(found.accesses)
         return found
 
@@ -136,8 +147,23 @@ class Expander:
             machine.record_accesses(False)
         trial = self.player.trial(schedule)
         if self.on_end is not None:
-            self.on_end(self.player, trial)
+            with self._looking():
+                self.on_end(self.player, trial)
         return trial
+
+    @contextmanager
+    def _looking(self) -> Iterator[None]:
+        """Remember what is looked at meanwhile."""
+        self.player.machine.on_look = lambda address, length: self._looked.add((address, length))
+        try:
+            yield
+        finally:
+            self.player.machine.on_look = None
+
+    def looked_at(self) -> Ranges:
+        """The physical bytes that oracles look at."""
+        spans = self.player.comparer.spans
+        return [span for address, length in sorted(self._looked) for span in spans(address, length)]
 
     def expand(self, task: Task, known: Known) -> Expanded:
         """Judge every child of a node that matters. `known`: the states of finished levels."""
@@ -221,7 +247,7 @@ class _Work:
         """Judge a box's schedule, find out how far its placements may move, and leave the rest to other boxes."""
         schedule, last = box.schedule, len(box.schedule) - 1
         own = self._slice(schedule, last)
-        if own and self._alike(box, own):
+        if own and (self._unread(box, own) or self._alike(box, own)):
             return
         trial = self.expander.finish(schedule) if own else self.expander.judge(schedule)
         box = self._cut(box, last, own)
@@ -236,6 +262,26 @@ class _Work:
         if self.left > 1:
             self.children.append(Node(schedule, box.ends, tuple(closes)))
 
+    def _of_this_run(self, box: Node) -> bool:
+        """The last preemption there can be, along the task's own run and inside nobody's slice."""
+        return self.left == 1 and box.schedule[:-1] == self.path.schedule and not self._open(box)
+
+    def _unread(self, box: Node, own: Slice) -> bool:
+        """Whether what is left of the run cannot know that the slice has been."""
+        if not self.expander.rules.unread or not own.quiet or not self._of_this_run(box):
+            return False
+        rest = footprint(self.path.accesses, box.schedule[-1].at + self.player.origin)
+        timed = rest.devices - {self.player.machine.bus.number(self.player.machine.platform.pic)}
+        if rest.system or timed:
+            return False
+        read = [*rest.reads, *rest.walked, *self.expander.looked_at()]
+        clocks = [] if self.expander.clock_read else list(self.player.comparer.clocks())
+        if overlap(without(own.footprint.writes, clocks), read):
+            return False
+        self.carried = None
+        self.counts += Counts(merged=1, covered=self._covered(self._cut(box, len(box.schedule) - 1, own)))
+        return True
+
     def _alike(self, box: Node, own: Slice) -> bool:
         """Whether the box before this one has come to the same state, in the other order.
 
@@ -243,8 +289,7 @@ class _Work:
         """
         before, schedule = self.carried, box.schedule
         self.carried = None
-        of_this_run = schedule[:-1] == self.path.schedule and not self._open(box)
-        if not self.expander.rules.compare or self.left > 1 or not of_this_run:
+        if not self.expander.rules.compare or not self._of_this_run(box):
             return False
         alike = before is not None and before == (schedule, self.player.state_key())
         self.expander.watch()

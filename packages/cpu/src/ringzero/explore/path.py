@@ -8,7 +8,7 @@ same as one at the boundary at which it is delivered. At HLT the timer's tick co
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from ringzero.explore.player import Player
@@ -23,7 +23,8 @@ class Path:
     """The run of `schedule` behind its last placement, up to the step `end` of the window.
 
     `places`: every placement that can follow, in order. `accesses`: what its steps read and wrote; their steps count
-    from power-on. `breaks`: steps at which something came free.
+    from power-on. `breaks`: steps past which no interrupt may be moved: something came free there, or a device was
+    asked whose answer may hang on the time.
     """
 
     schedule: Schedule
@@ -43,7 +44,7 @@ class Path:
         return None
 
     def break_after(self, at: int, before: int) -> int | None:
-        """The first step in [at, before) at which something came free."""
+        """The first of `breaks` in [at, before)."""
         first = bisect_left(self.breaks, at)
         return self.breaks[first] if first < len(self.breaks) and self.breaks[first] < before else None
 
@@ -60,20 +61,33 @@ def record_path(player: Player, schedule: Schedule) -> Path:
         accesses = machine.take_accesses()
     finally:
         machine.record_accesses(False)
-    breaks = tuple(at for at in player.progress.breaks if at >= first)
+    free = tuple(at for at in player.progress.breaks if at >= first)
+    asked, pic = dict(_devices(accesses)), machine.bus.number(machine.platform.pic)
+    timed = {step - player.origin for step, device in asked.items() if device != pic}
     end = player.at
-    places = tuple(_places(player, schedule, accesses, breaks)) if reached else ()
-    return Path(schedule, places, accesses, breaks, end)
+    places = tuple(_places(player, schedule, accesses, free, asked)) if reached else ()
+    return Path(schedule, places, accesses, tuple(sorted({*free, *timed})), end)
+
+
+def _devices(accesses: Accesses) -> Iterator[tuple[int, int]]:
+    """The steps that touch a device, and which; of several in a step the one that is no interrupt controller."""
+    words = accesses.words.tolist()
+    found = [
+        (step, what >> 8 & 0xFF)
+        for step, what in zip(words[::2], words[1::2], strict=True)
+        if what & 15 in DEVICE
+    ]
+    return iter(sorted(found))
 
 
 def _places(
-    player: Player, schedule: Schedule, accesses: Accesses, breaks: tuple[int, ...]
+    player: Player, schedule: Schedule, accesses: Accesses, free: tuple[int, ...], asked: Iterable[int]
 ) -> Iterator[Placement]:
     """Go along a recorded run once more, and look at each stretch of boundaries what would come through."""
     player.rewind()
     player.follow(schedule)
-    halts, after = set(breaks), schedule[-1].at if schedule else -1
-    for stretch in _stretches(player, accesses, breaks):
+    halts, after = set(free), schedule[-1].at if schedule else -1
+    for stretch in _stretches(player, accesses, free, asked):
         if not player.advance(stretch.start):
             return
         lines = [source for source in player.experiment.sources if _open(player, source)]
@@ -83,11 +97,11 @@ def _places(
                     yield from _choices(player, source.line, at, halted=at in halts)
 
 
-def _stretches(player: Player, accesses: Accesses, breaks: tuple[int, ...]) -> Iterator[range]:
+def _stretches(
+    player: Player, accesses: Accesses, free: tuple[int, ...], asked: Iterable[int]
+) -> Iterator[range]:
     """The boundaries, cut where what comes through may change: at accesses to devices, and where things came free."""
-    words = accesses.words.tolist()
-    cuts = {step + 1 for step, what in zip(words[::2], words[1::2], strict=True) if what & 15 in DEVICE}
-    cuts |= {at + player.origin + extra for at in breaks for extra in (0, 1)}
+    cuts = {step + 1 for step in asked} | {at + player.origin + extra for at in free for extra in (0, 1)}
     ordered = sorted(cuts)
     windows = accesses.windows
     if any(source.line == NMI for source in player.experiment.sources):

@@ -22,12 +22,16 @@ from ringzero.machine.memory import CODE
 
 @dataclass(frozen=True)
 class Slice:
-    """`end`: the step of the window at which the interrupted code goes on. `dead`: bytes below its stack pointer."""
+    """`end`: the step of the window at which the interrupted code goes on. `dead`: bytes below its stack pointer.
+
+    `quiet`: every device is as it was.
+    """
 
     accesses: Accesses
     footprint: Footprint
     end: int
     dead: tuple[int, int]
+    quiet: bool
 
 
 def play_slice(player: Player, schedule: Schedule, index: int) -> Slice | None:
@@ -38,7 +42,7 @@ def play_slice(player: Player, schedule: Schedule, index: int) -> Slice | None:
     machine, registers = player.machine, player.machine.registers
     before = machine.cpu.hashed_state()
     rip, rsp = registers["rip"], registers["rsp"]
-    free = len(player.progress.breaks)
+    free, devices = len(player.progress.breaks), machine.platform.state.hashed()
     machine.record_accesses()
     try:
         player.place(schedule[index])
@@ -52,7 +56,8 @@ def play_slice(player: Player, schedule: Schedule, index: int) -> Slice | None:
     touched = footprint(accesses)
     if any(machine.memory.page_flags[first >> 12] & CODE for first, _ in touched.writes):
         return None
-    return Slice(accesses, touched, player.at, dead_bytes(player, rsp, touched.writes))
+    quiet = machine.platform.state.hashed() == devices
+    return Slice(accesses, touched, player.at, dead_bytes(player, rsp, touched.writes), quiet)
 
 
 def dead_bytes(player: Player, rsp: int, written: Ranges) -> tuple[int, int]:

@@ -121,6 +121,38 @@ def ranges(pages: Iterable[tuple[int, int]]) -> Ranges:
     return found
 
 
+def overlap(one: Iterable[tuple[int, int]], other: Iterable[tuple[int, int]]) -> bool:
+    """Whether two lists of [first, end) share a byte.
+
+    >>> overlap([(0, 4), (8, 12)], [(4, 8)]), overlap([(0, 4)], [(3, 5)])
+    (False, True)
+    """
+    ends = sorted([*((first, end, 0) for first, end in one), *((first, end, 1) for first, end in other)])
+    reach = [0, 0]
+    for first, end, whose in ends:
+        if first < end and first < reach[1 - whose]:
+            return True
+        reach[whose] = max(reach[whose], end)
+    return False
+
+
+def without(ranges: Iterable[tuple[int, int]], taken: Iterable[tuple[int, int]]) -> Ranges:
+    """What is left of [first, end) ranges when others are taken out.
+
+    >>> without([(0, 10)], [(2, 4), (8, 20)])
+    [(0, 2), (4, 8)]
+    """
+    left = list(ranges)
+    for start, stop in taken:
+        left = [
+            piece
+            for first, end in left
+            for piece in ((first, min(end, start)), (max(first, stop), end))
+            if piece[0] < piece[1]
+        ]
+    return left
+
+
 def records(words: memoryview, start: int, end: int) -> Iterable[tuple[int, int]]:
     """(step, what) of the steps in [start, end)."""
     steps = words[::2]

@@ -105,6 +105,7 @@ class Machine(Core):
         self.entry: EntryState | None = None
         self._pages = PageStore(self.memory)
         self._recorded_from = 0
+        self.on_look: Callable[[int, int], None] | None = None  # hears what `read_virtual` is asked for
         self.kind = digest(
             encode(
                 (
@@ -366,6 +367,8 @@ class Machine(Core):
 
     def read_virtual(self, address: int, length: int) -> bytes:
         """Bytes at a linear address through the guest's page tables. Raises UsageError where nothing is mapped."""
+        if self.on_look is not None:
+            self.on_look(address, length)
         found = views.read_virtual(self.memory, self.cpu.translate, address, length)
         if found is None:
             raise UsageError(f"linear memory {address:#x}+{length:#x} is not mapped to RAM here")
