@@ -30,7 +30,7 @@ def main() -> int:
     environment["PYTHONMALLOC"] = "malloc"
     boots = [
         ["-m", "ringzero", "boot", "--config", name]
-        for name in ("boot-stages", "kthread-stress", "workqueue")
+        for name in ("boot-stages", "kthread-stress", "workqueue", "scenarios")
     ]
     suite = ["-m", "pytest", "-n", "2", "-m", "not slow and not matrix", *(sys.argv[1:] or ROOMS)]
     for command in (*boots, suite):
