@@ -22,7 +22,8 @@ class Bug:
 
     `scenario` is the name of a stage; `lines` are the interrupt lines whose placement brings it out; `oracle` are the
     kinds of verdict that may tell it. `preemptions` is the fewest that do, None for a bug of frequency rather than of
-    place, and for one that is none (`equal`): its outcomes are those of the kernel without it.
+    place, which has a range of `periods` of the timer to sweep, in steps, and for one that is none (`equal`): its
+    outcomes are those of the kernel without it.
     """
 
     id: str
@@ -32,6 +33,7 @@ class Bug:
     oracle: tuple[str, ...]
     lines: tuple[int, ...] = (0,)
     preemptions: int | None = None
+    periods: tuple[int, int] | None = None
     why: str = ""
     equal: bool = False
 

@@ -18,13 +18,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ringzero.cli.guest import COUNT, must_be_writable
-from ringzero.explore.outcomes import outcomes
-from ringzero.explore.result import Verdict
+from ringzero.explore.outcomes import all_outcomes
+from ringzero.explore.result import Kind, Verdict
 from ringzero.files import write_atomic
 from ringzero_kernel.bugs import BUGS, Bug
 from ringzero_kernel.bugs import bug as find_bug
 from ringzero_kernel.explore import sources, stage_experiment
-from ringzero_kernel.rates import sweep
+from ringzero_kernel.rates import Rates, rates
 
 if TYPE_CHECKING:
     from ringzero.cli.searching import Session
@@ -38,50 +38,67 @@ MOST = 2  # preemptions, where the list does not say how many
 
 @dataclass(frozen=True)
 class Exhibit:
-    """One bug's row. `result`: with the bug; `sound`: without. `why`: what is not as the list says, or ""."""
+    """One bug's row. `result`: with the bug; `sound`: without; for a bug of frequency `rates` are both. `why`: what is
+    not as the list says, or "". `schedules` were played. Not `finished`: time was out."""
 
     bug: Bug
     why: str
     oracle: str
     preemptions: int | None
     schedules: int
+    finished: bool = True
     seconds: float = 0.0
+    rates: Rates | None = None
     result: Result | None = None
     sound: Result | None = None
 
     @property
     def found(self) -> bool:
         """As the list says."""
-        return not self.why
+        return self.finished and not self.why
 
     @property
     def verdict(self) -> str:
         """As the table has it."""
+        if not self.finished:
+            return "not finished"
         if not self.found:
             return "not found"
         return "equal outcomes" if self.bug.equal else "found"
 
+    @property
+    def told(self) -> str:
+        """What it is, what was measured, and what is not as it should be."""
+        more = self.why or (str(self.rates) if self.rates and self.finished else "")
+        return f"{self.bug.title} ({more})" if more else self.bug.title
+
 
 @click.command()
 @click.argument("bugs", nargs=-1, metavar="[BUG]...")
+@click.option(
+    "--time-budget", "--time", "budget", metavar="DURATION", help="Stop after so long: 30s, 10m, 1h30m."
+)
 @click.option("--jobs", type=COUNT, default=1, show_default=True, help="Processes that search at a time.")
 @click.option("--scheduler", metavar="ADDRESS", default="", help="A Dask scheduler whose workers search.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a table.")
 @click.option("--junit", metavar="FILE", help="Write JUnit XML, a case a bug.")
-def museum(bugs: tuple[str, ...], jobs: int, scheduler: str, as_json: bool, junit: str | None) -> int:
+def museum(
+    bugs: tuple[str, ...], budget: str | None, jobs: int, scheduler: str, as_json: bool, junit: str | None
+) -> int:
     """Put every known bug back, alone, and find it; show that the kernel without it holds.
 
-    Status 0 when every BUG (all of them, unless named) is found as the list says, 1 when one is not.
+    Status 0 when every BUG (all of them, unless named) is found as the list says, 1 when one is not, 3 when
+    none is missing and one was not finished.
     """
+    from ringzero.cli.question import parse_duration
     from ringzero.cli.searching import Limits, display, session
 
     chosen = [find_bug(name) for name in bugs] or list(BUGS.values())
     if junit is not None:
         must_be_writable(Path(junit))
+    limits = Limits(MOST, parse_duration(budget) if budget else None, jobs, scheduler, told=False)
     started = time.monotonic()
-    with session(
-        Limits(MOST, jobs=jobs, scheduler=scheduler, told=False), display(sys.stderr), len(chosen)
-    ) as searches:
+    with session(limits, display(sys.stderr), len(chosen)) as searches:
         walk = Walk(searches)
         rows = [walk.exhibit(bug) for bug in chosen]
     seconds = time.monotonic() - started
@@ -91,7 +108,14 @@ def museum(bugs: tuple[str, ...], jobs: int, scheduler: str, as_json: bool, juni
         print(json.dumps(as_object(rows, seconds), indent=2, ensure_ascii=False))
     else:
         show(rows, seconds)
-    return int(not all(row.found for row in rows))
+    return status(rows)
+
+
+def status(rows: Sequence[Exhibit]) -> int:
+    """0 when all is as the list says, 1 when something is not, else 3: time was out."""
+    if any(row.finished and not row.found for row in rows):
+        return Verdict.BROKEN.status
+    return Verdict.HOLDS.status if all(row.found for row in rows) else Verdict.UNFINISHED.status
 
 
 @dataclass
@@ -104,20 +128,20 @@ class Walk:
     def exhibit(self, bug: Bug) -> Exhibit:
         """One bug's row."""
         started = time.monotonic()
-        if bug.equal:
+        if self.searches.stop():
+            row = Exhibit(bug, "", "", None, 0, finished=False)
+        elif bug.equal:
             row = self._equal(bug)
         else:
-            row = self._of_place(bug, bug.preemptions) if bug.preemptions is not None else self._of_rate(bug)
+            row = self._of_rate(bug) if bug.periods else self._of_place(bug, bug.preemptions or 0)
         return replace(row, seconds=round(time.monotonic() - started, 3))
 
     def _of_rate(self, bug: Bug) -> Exhibit:
         """Sweep the timer's period."""
-        found = sweep(bug, self.searches.stop)
-        why = "" if found.periods else "no period at which only the kernel with it does not get on"
-        told = (
-            f"periods {found.periods[0]} to {found.periods[-1]}, not {found.above}" if found.periods else ""
-        )
-        return Exhibit(bug, why, told, None, found.runs)
+        found = rates(bug, self.searches.stop)
+        runs, kind = found.bug.runs + found.sound.runs, Kind.LIVELOCK.value if found.bug.longest else ""
+        finished = not self.searches.stop()
+        return Exhibit(bug, found.why if finished else "", kind, None, runs, finished, rates=found)
 
     def _of_place(self, bug: Bug, bound: int) -> Exhibit:
         """Search with the bug, then without it as far."""
@@ -130,6 +154,7 @@ class Walk:
             example.failure.kind.value if example else "",
             len(example.schedule) if example else None,
             result.counts.run + sound.counts.run,
+            Verdict.UNFINISHED not in (result.verdict, sound.verdict),
             result=result,
             sound=sound,
         )
@@ -145,15 +170,19 @@ class Walk:
     def _equal(self, bug: Bug) -> Exhibit:
         """All outcomes with and without."""
         sound = replace(stage_experiment(bug.scenario), sources=sources(bug.id))
-        with_it = outcomes(stage_experiment(bug.scenario, bug.id), MOST)
-        without = outcomes(sound, MOST)
-        why = "" if with_it == without else f"{len(with_it ^ without)} outcomes differ"
-        return Exhibit(bug, why, "", None, 0)
+        with_it = all_outcomes(stage_experiment(bug.scenario, bug.id), MOST, stop=self.searches.stop)
+        without = all_outcomes(sound, MOST, stop=self.searches.stop)
+        differ = len(with_it.ends ^ without.ends)
+        finished = with_it.finished and without.finished
+        why = f"{differ} outcomes differ" if differ and finished else ""
+        return Exhibit(bug, why, "", None, with_it.counts.run + without.counts.run, finished)
 
 
 def wrong(bug: Bug, result: Result, sound: Result) -> str:
     """What is not as the list says; "" when all is."""
     example = result.counterexample
+    if Verdict.UNFINISHED in (result.verdict, sound.verdict):
+        return ""
     if example is None:
         return f"nothing found up to bound {result.bound}"
     kind, count = example.failure.kind.value, len(example.schedule)
@@ -178,9 +207,14 @@ def show(rows: Sequence[Exhibit], seconds: float) -> None:
     table = Table("bug", "verdict", "oracle", "preemptions", "schedules", "seconds", "what it is", box=None)
     for row in rows:
         count = "" if row.preemptions is None else str(row.preemptions)
-        told = row.bug.title if row.found else f"{row.bug.title} ({row.why})"
         table.add_row(
-            row.bug.id, row.verdict, row.oracle, count, f"{row.schedules:,}", f"{row.seconds:.2f}", Text(told)
+            row.bug.id,
+            row.verdict,
+            row.oracle,
+            count,
+            f"{row.schedules:,}",
+            f"{row.seconds:.2f}",
+            Text(row.told),
         )
     Console(width=None if sys.stdout.isatty() else WIDTH).print(table)
     print(summary(rows, seconds))
@@ -199,6 +233,12 @@ def as_object(rows: Sequence[Exhibit], seconds: float) -> dict[str, Any]:
         "version": VERSION,
         "found": all(row.found for row in rows),
         "seconds": round(seconds, 3),
+        "totals": {
+            "bugs": len(rows),
+            "found": sum(row.found for row in rows),
+            "not_finished": sum(not row.finished for row in rows),
+            "schedules": sum(row.schedules for row in rows),
+        },
         "bugs": [
             {
                 "id": row.bug.id,
@@ -210,6 +250,7 @@ def as_object(rows: Sequence[Exhibit], seconds: float) -> dict[str, Any]:
                 "expected": row.bug.preemptions,
                 "schedules": row.schedules,
                 "seconds": row.seconds,
+                "rates": row.rates.to_json() if row.rates else None,
                 "result": row.result.to_json() if row.result else None,
                 "sound": row.sound.to_json() if row.sound else None,
             }
@@ -219,10 +260,12 @@ def as_object(rows: Sequence[Exhibit], seconds: float) -> dict[str, Any]:
 
 
 def as_junit(rows: Sequence[Exhibit]) -> str:
-    """A case a bug: a failure where it is not found as the list says."""
+    """A case a bug: a failure where it is not found as the list says, an error where that was not finished."""
     from ringzero.cli.findings import junit
+
+    kinds = {"not found": "failure", "not finished": "error", "found": "", "equal outcomes": ""}
 
     return junit(
         "ringzero museum",
-        [(row.bug.id, row.seconds, "failure" if row.why else "", row.why, "") for row in rows],
+        [(row.bug.id, row.seconds, kinds[row.verdict], row.why or row.verdict, "") for row in rows],
     )

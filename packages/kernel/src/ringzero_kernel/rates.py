@@ -1,71 +1,58 @@
-"""Bugs of frequency: not where an interrupt comes matters, but how often. The timer's period is swept.
+"""Bugs of frequency: the timer's period is swept, on the kernel with the bug and on the one without it.
 
-Rule of this room: a period is too short when the scenario does not come to its marker within a fixed number of ticks.
-That is a count and no proof; the proof of a livelock is the explorer's, for bugs of place.
+Rule of this room: the image is the kernel as it boots, with its own quantum. With a quantum of one tick every tick
+switches, and both kernels livelock where a tick's way through the kernel is longer than the period.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from typing import Any
 
-from ringzero.explore.schedule import TIMER
-from ringzero.machine.machine import Machine
-from ringzero.machine.stop import StopReason
+from ringzero.explore.experiment import Experiment
+from ringzero.explore.player import Player
+from ringzero.explore.rates import Metronome, Sweep
 from ringzero_kernel.bugs import Bug
 from ringzero_kernel.build import build
-from ringzero_kernel.config import MEMORY
-
-TICKS = 300
-BOOT = 1_000_000  # steps within which the scenario begins
-NARROW = range(100, 161)  # periods about as long as a tick's own way through the kernel, one by one
-WIDEST = 20_000
+from ringzero_kernel.explore import stage_experiment
 
 
 @dataclass(frozen=True)
-class Sweep:
-    """At these periods the kernel with the bug does not get on, and the one without it does."""
+class Rates:
+    """Both sweeps."""
 
-    periods: tuple[int, ...]
-    above: int  # the next longer period that was tried
-    runs: int
+    bug: Sweep
+    sound: Sweep
 
+    @property
+    def why(self) -> str:
+        """Why they do not show the bug, or "": it does when it livelocks at a period longer than any of the sound's."""
+        first, last = self.bug.first, self.bug.last
+        if not self.bug.longest:
+            return f"it livelocks at no period from {first} to {last} steps"
+        if not self.bug.shortest:
+            return f"no period up to {last} steps is long enough for it"
+        if self.sound.longest >= self.bug.longest:
+            return f"the kernel without it livelocks at periods up to {self.sound.longest} steps too"
+        if max(self.sound.others, default=0) >= self.bug.longest:
+            return f"the kernel without it does not arrive at a period of {max(self.sound.others)} steps"
+        return ""
 
-def sweep(bug: Bug, stop: Callable[[], bool]) -> Sweep:
-    """Try the periods, shortest first, on the kernel with the bug and, where that does not get on, without it."""
-    found: list[int] = []
-    tried: list[int] = []
-    runs = 0
-    for period in periods():
-        if stop():
-            break
-        tried.append(period)
-        runs += 1
-        if not arrives(bug, bug.id, period):
-            runs += 1
-            if arrives(bug, None, period):
-                found.append(period)
-    above = next((period for period in tried if found and period > found[-1]), 0)
-    return Sweep(tuple(found), above, runs)
+    def __str__(self) -> str:
+        return f"{self.bug}; without it {self.sound}"
 
-
-def periods() -> Iterator[int]:
-    """One by one where a tick is as long as its period, then each a fifth longer."""
-    yield from NARROW
-    period = NARROW.stop
-    while period < WIDEST:
-        yield period
-        period += period // 5
+    def to_json(self) -> dict[str, Any]:
+        """docs/explore.md promises these names."""
+        return {"bug": asdict(self.bug), "sound": asdict(self.sound)}
 
 
-def arrives(bug: Bug, name: str | None, period: int) -> bool:
-    """Whether the bug's scenario comes to its marker, with a tick every so many steps from its start on."""
-    append = f"config=scenarios only={bug.scenario}"
-    machine = Machine(build(bug=name), memory=MEMORY, append=append, timer_period=0)
-    machine.run(until_symbol="scenario_start", max_steps=BOOT)
-    machine.hold_timer()
-    for _ in range(TICKS):
-        if machine.run(steps=period, until_symbol="stage_passed").reason is StopReason.SYMBOL:
-            return True
-        machine.raise_irq(TIMER)
-    return False
+def rates(bug: Bug, stop: Callable[[], bool]) -> Rates:
+    """Sweep the bug's range of periods."""
+    assert bug.periods is not None
+    return Rates(*(Metronome(Player(booted(bug, name)), stop).sweep(*bug.periods) for name in (bug.id, None)))
+
+
+def booted(bug: Bug, name: str | None) -> Experiment:
+    """The bug's scenario on the kernel as it boots, with a bug or without."""
+    return replace(stage_experiment(bug.scenario, name), image=build(bug=name).data)

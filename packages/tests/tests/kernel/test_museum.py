@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from functools import cache
 from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
 from click.testing import CliRunner
 
+from ringzero.explore.outcomes import all_outcomes
 from ringzero.explore.result import Counterexample, Failure, Kind, Result, Verdict
-from ringzero_kernel.bugs import BUGS
-from ringzero_kernel.museum import museum, wrong
+from ringzero.explore.search import search
+from ringzero_kernel.bugs import BUGS, Bug
+from ringzero_kernel.explore import sources, stage_experiment
+from ringzero_kernel.museum import MOST, museum, wrong
 
 FOUND = Result(
     "one", Verdict.BROKEN, 1, 1, counterexample=Counterexample((), Failure(Kind.DEADLOCK, "stuck", 9))
@@ -53,3 +57,60 @@ def test_the_table() -> None:
 def test_what_is_not_as_the_list_says(bug: object, result: Result, sound: Result, said: str) -> None:
     assert wrong(bug, result, sound).startswith(said) or said in wrong(bug, result, sound)  # type: ignore[arg-type]
     assert bool(wrong(bug, result, sound)) == bool(said)  # type: ignore[arg-type]
+
+
+def test_time_that_is_out(tmp_path: Path) -> None:
+    """Nothing is said to be missing that was not looked for."""
+    junit = tmp_path / "museum.xml"
+    asked = ["B8", "B5", "B15", "--time-budget", "0s", "--json", "--junit", str(junit)]
+    done = CliRunner().invoke(museum, asked, standalone_mode=False)
+    found = json.loads(done.stdout)
+    assert done.return_value == 3
+    assert [row["verdict"] for row in found["bugs"]] == ["not finished"] * 3
+    assert found["totals"] == {"bugs": 3, "found": 0, "not_finished": 3, "schedules": 0}
+    assert ElementTree.parse(junit).getroot()[0].get("errors") == "3"
+
+
+# The list, bug by bug. Those of frequency are swept in explore/test_rates.py.
+
+
+OF_PLACE = [bug for bug in BUGS.values() if bug.preemptions is not None]
+
+
+@pytest.mark.parametrize("bug", OF_PLACE, ids=lambda bug: bug.id)
+def test_a_bug_is_found(bug: Bug) -> None:
+    """Breadth first: what is found has the fewest preemptions."""
+    assert bug.preemptions is not None
+    result = search(stage_experiment(bug.scenario, bug.id), bug.preemptions)
+    assert result.counterexample is not None
+    assert result.counterexample.failure.kind.value in bug.oracle
+    assert len(result.counterexample.schedule) == bug.preemptions
+
+
+@pytest.mark.parametrize("bug", OF_PLACE, ids=lambda bug: bug.id)
+def test_the_kernel_without_it_holds(bug: Bug) -> None:
+    result = without(bug.scenario, bug.id if bug.lines != (0,) else None, max(bug.preemptions or 0, 1))
+    assert result.counterexample is None
+    assert result.verdict is Verdict.HOLDS
+    assert result.counts.covered > 1
+
+
+@cache
+def without(scenario: str, lines_of: str | None, bound: int) -> Result:
+    """The sound kernel, under the search that found a bug."""
+    return search(dataclasses.replace(stage_experiment(scenario), sources=sources(lines_of)), bound)
+
+
+def test_what_is_no_bug_changes_no_outcome() -> None:
+    bug = BUGS["B15"]
+    with_it = all_outcomes(stage_experiment(bug.scenario, bug.id), MOST)
+    sound = all_outcomes(stage_experiment(bug.scenario), MOST)
+    assert with_it.finished
+    assert with_it.ends == sound.ends
+    assert with_it.counts.run > MOST
+
+
+def test_outcomes_of_a_search_that_was_stopped() -> None:
+    found = all_outcomes(stage_experiment(BUGS["B15"].scenario), MOST, stop=lambda: True)
+    assert not found.finished
+    assert found.counts.run == len(found.ends) == 1

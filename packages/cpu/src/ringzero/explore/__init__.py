@@ -10,6 +10,7 @@
     remarks     what a run shows that is no failure: locks that can deadlock, how long interrupts are off
     search      iterative bounding: no preemption, one, two, ...
     chance      schedules by chance, beyond the bound
+    rates       how often a timer may tick: the longest period at which the guest livelocks
     timeline    a schedule played and written down: who ran when, what interrupted whom (recorder and locks do it)
     report      a page and a trace for Perfetto, made of a result and timelines
     result      what a search has found, in values that every report is made from
