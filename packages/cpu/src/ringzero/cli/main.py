@@ -30,6 +30,7 @@ INTERRUPTED = 130
 COMMANDS = {
     "run": "ringzero.cli.run:run",
     "explore": "ringzero.cli.explore:explore",
+    "hunt": "ringzero.cli.hunt:hunt",
     "replay": "ringzero.cli.replay:replay",
     "asm": "ringzero.cli.asm:asm",
     "disasm": "ringzero.cli.disasm:disasm",

@@ -103,6 +103,37 @@ class Question:
             return [self._asked(experiment) for experiment in self._of_file()]
         return [self._asked(experiment) for experiment in self._of_guest()]
 
+    def whole_runs(self) -> list[Experiment]:
+        """What a hunt is about: a file's run; of a kernel that comes as a package the runs that lead to the stages that
+        are named, or to all of them, each once. They begin at power-on or --from. Raises what `experiments` raises."""
+        if os.path.exists(self.image):
+            return self.experiments()
+        named = bool(self.stage or self.bug or self.everything)
+        asked = replace(
+            self,
+            start=None,
+            until=None,
+            until_serial=None,
+            append=None,
+            everything=not named or self.everything,
+        )
+        runs: dict[tuple[bytes, str], Experiment] = {}
+        for each in map(self._whole, asked.experiments()):
+            runs.setdefault((each.image, each.configuration_digest), each)
+        return list(runs.values())
+
+    def _whole(self, experiment: Experiment) -> Experiment:
+        append = self.append or experiment.machine.get("append", "")
+        return replace(
+            experiment,
+            name=f"{append} with {self.bug}" if self.bug else append or experiment.name,
+            machine={**experiment.machine, "append": append},
+            start=self.start,
+            start_serial=None,
+            until=self.until,
+            until_serial=self.until_serial,
+        )
+
     def _of_guest(self) -> Iterable[Experiment]:
         self._refuse("is no file, and a kernel that comes as a package has windows of its own",
                      {"--from": self.start, "--until": self.until, "--until-serial": self.until_serial,

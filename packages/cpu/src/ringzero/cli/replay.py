@@ -83,15 +83,24 @@ def experiment_of(question: Question, decoded: Replay) -> Experiment:
     from ringzero.explore.replay import remarks
 
     if os.path.exists(question.image) or question.stage or question.bug:
-        experiments = question.experiments()
+        experiments = candidates(question)
         return next((each for each in experiments if not remarks(each, decoded)), experiments[0])
-    for each in offered(question):
+    for each in (*offered(question), *question.whole_runs()):
         if not remarks(each, decoded):
             return each
     raise UsageError(
         f"this replay string is of no stage of {question.image} as it is built now; name the --stage or the --bug "
         "that it was found with, and its places are looked up"
     )
+
+
+def candidates(question: Question) -> list[Experiment]:
+    """What the options may mean: the window that `explore` has, or the whole run that `hunt` has."""
+    whole = question.whole_runs()
+    asked = question.until or question.until_serial or question.start or question.append
+    if asked and not os.path.exists(question.image):
+        return whole
+    return [*question.experiments(), *whole]
 
 
 def offered(question: Question) -> Iterator[Experiment]:

@@ -14,9 +14,12 @@ from typing import TYPE_CHECKING, TextIO
 
 from ringzero.cli.guest import interruption, must_be_writable
 from ringzero.errors import UsageError
+from ringzero.explore.chance import RandomSearch
 from ringzero.explore.explain import explain
 from ringzero.explore.frontier import Frontier
-from ringzero.explore.result import Kind, Result, Verdict
+from ringzero.explore.hunt import Hunt
+from ringzero.explore.player import Player
+from ringzero.explore.result import Counts, Kind, Result, Verdict
 from ringzero.explore.search import Progress, Search
 from ringzero.explore.workers import workers
 
@@ -31,15 +34,25 @@ REFRESH = 0.1  # seconds
 
 
 @dataclass(frozen=True)
+class Chances:
+    """Schedules by chance: so many interrupts each, from a seed, so many schedules."""
+
+    depth: int
+    seed: int
+    runs: int
+
+
+@dataclass(frozen=True)
 class Limits:
     """How far to go, and with what. `seconds`: for all experiments together, None for no limit. `told`:
-    counterexamples are explained. `kept`: the file of a search's frontier."""
+    counterexamples are explained. `chance`: not every schedule, but some. `kept`: the file of a search's frontier."""
 
     bound: int
     seconds: float | None = None
     jobs: int = 1
     scheduler: str = ""
     told: bool = True
+    chance: Chances | None = None
     kept: Callable[[Search], Path] | None = None
 
 
@@ -51,6 +64,8 @@ class Display:
     def experiment(self, name: str) -> None: ...
 
     def progress(self, progress: Progress) -> None: ...
+
+    def hunted(self, counts: Counts) -> None: ...
 
     def result(self, result: Result) -> None: ...
 
@@ -90,6 +105,9 @@ class Live(Display):
             f"level {progress.preemptions} of {progress.bound}, part {progress.done} of {progress.tasks}, "
         )
         self._show(progress.counts.run, level)
+
+    def hunted(self, counts: Counts) -> None:
+        self._show(counts.run, "")
 
     def _show(self, run: int, level: str) -> None:
         schedules = self.before + run
@@ -136,6 +154,8 @@ class Session:
             )
         self.shown.experiment(experiment.name)
         started = time.monotonic()
+        if self.limits.chance is not None:
+            return self._ended(self._random(experiment, self.limits.chance), started)
         search = Search(experiment, bound, executor=self.executor, jobs=self.jobs, stop=self.stop)
         search.on_progress = self.shown.progress
         file = self.limits.kept(search) if self.limits.kept else None
@@ -149,6 +169,39 @@ class Session:
             )
         if file is not None:
             search.frontier.save(file, search.name)
+        return self._ended(result, started)
+
+    def _random(self, experiment: Experiment, chance: Chances) -> Result:
+        result = RandomSearch(
+            experiment, chance.depth, chance.seed, chance.runs, self.stop, self.shown.hunted
+        ).run()
+        left_window(experiment, result)
+        if result.counterexample is None or not self.limits.told:
+            return result
+        player = Player(experiment)
+        trial = player.play(result.counterexample.schedule)
+        return replace(result, counterexample=explain(player, trial, chance.depth, minimal=True))
+
+    def hunt(self, experiment: Experiment, seed: int, runs: int, ends: bool) -> Result:
+        """A hunt's result. `ends`: it is known that the guest's run has an end. Raises RingzeroError."""
+        self.shown.experiment(experiment.name)
+        started = time.monotonic()
+        result = Hunt(experiment, seed, runs, stop=self.stop, on_progress=self.shown.hunted).run()
+        left_window(experiment, result)
+        example = result.counterexample
+        if (
+            not ends
+            and example is not None
+            and not example.schedule
+            and example.failure.kind is Kind.DEADLOCK
+        ):
+            raise UsageError(
+                f"{experiment.name}: the run has no end even without a preemption: {example.failure.message}; "
+                "name its end with --until SYMBOL or --until-serial TEXT"
+            )
+        return self._ended(result, started)
+
+    def _ended(self, result: Result, started: float) -> Result:
         result = replace(result, seconds=round(time.monotonic() - started, 3))
         self.shown.result(result)
         return result

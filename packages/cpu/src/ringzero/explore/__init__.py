@@ -9,6 +9,7 @@
     clocks      whether a tick reads what is declared to decide nothing
     remarks     what a run shows that is no failure: locks that can deadlock, how long interrupts are off
     search      iterative bounding: no preemption, one, two, ...
+    hunt        a whole run by chance, and the window found behind
     chance      schedules by chance, beyond the bound
     rates       how often a timer may tick: the longest period at which the guest livelocks
     timeline    a schedule played and written down: who ran when, what interrupted whom (recorder and locks do it)

@@ -57,6 +57,7 @@ class RandomSearch:
     seed: int = 0
     runs: int = 1000
     stop: Callable[[], bool] = lambda: False
+    on_progress: Callable[[Counts], object] = lambda counts: None
     most: int = 0  # places that were drawn from at once
 
     def run(self) -> Result:
@@ -71,6 +72,7 @@ class RandomSearch:
             trial = player.play(self._draw(player, chance))
             done += 1
             counts += Counts(run=1, covered=1, steps=trial.steps)
+            self.on_progress(counts)
         found = minimise(player, trial, SHRINK) if trial.failure and trial.schedule else trial
         return self._result(player, found, counts, done)
 

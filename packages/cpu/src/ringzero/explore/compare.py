@@ -38,21 +38,22 @@ class Comparer:
         self.start = start
         self._from = start
         self._between: list[int] = []
-        self._clocks = [
-            (name, span)
-            for name, size in experiment.clocks.items()
-            for span in self.spans(machine.symbol(name), size)
-        ]
+        self._declared = [(name, machine.symbol(name), size) for name, size in experiment.clocks.items()]
         self._saved = int(experiment.threads.get("rsp_offset", 0))
         self._thread_clocks = tuple((at, size) for at, size in experiment.threads.get("clocks", ()))
 
     def clock_read(self, accesses: Accesses) -> str:
         """The declared clock that some step reads without counting it up, and where; empty for none."""
-        for name, span in self._clocks:
+        for name, span in self._clocks():
             step = first_read(accesses, span)
             if step is not None:
                 return name
         return ""
+
+    def _clocks(self) -> Iterator[tuple[str, Span]]:
+        """The declared clocks, where they are mapped now: at power-on they may not be."""
+        for name, linear, size in self._declared:
+            yield from ((name, span) for span in self.spans(linear, size))
 
     def spans(self, linear: int, size: int) -> Iterator[Span]:
         """The physical bytes behind linear ones."""
@@ -65,7 +66,7 @@ class Comparer:
 
     def clocks(self) -> Iterator[Span]:
         """The bytes that are declared to count and never to decide."""
-        yield from (span for _, span in self._clocks)
+        yield from (span for _, span in self._clocks())
         for thread in self.threads.all():
             yield from self._counters(thread)
 

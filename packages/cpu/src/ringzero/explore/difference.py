@@ -98,7 +98,7 @@ def _reads(player: Player, schedule: Schedule) -> Iterator[Access]:
     machine.record_accesses()
     try:
         player.follow(schedule)
-        player.advance(LONGEST)
+        player.advance(player.begun + LONGEST)
         taken = machine.take_accesses()
     finally:
         machine.record_accesses(False)
@@ -111,7 +111,7 @@ def _follow(
     """Step along a run."""
     player.rewind()
     waiting = list(schedule)
-    while not player.progress.ended and player.at <= LONGEST:
+    while not player.progress.ended and player.at <= player.begun + LONGEST:
         at, rip = player.at, player.machine.registers["rip"]
         found = tuple(_value(player, *read) for read in reads.get(player.machine.step, ()))
         if waiting and waiting[0].at == at:
@@ -134,7 +134,7 @@ def difference(player: Player, schedule: Schedule) -> tuple[Difference | None, t
     )
     if passing is None:
         return None, ()
-    if schedule[-1].at > LONGEST:
+    if schedule[-1].at - player.begun > LONGEST:
         return None, ("the first difference was not looked for: the run is long",)
     well = {(moment.thread, moment.number): moment for moment in moments(player, schedule[:passing])}
     found = _first(moments(player, schedule), well, set(_ignored(player)))

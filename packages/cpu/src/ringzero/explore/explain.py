@@ -55,6 +55,7 @@ def explain(
         read, most = difference(player, trial.schedule)
         remarks = (*said, *more, *most)
         told = sites(player, trial.schedule, failing)
+    player.begin_at(0)  # who woke whom is told of the whole run
     text = replay.encode(player.experiment, player, trial.schedule)
     sentences = waiting(player, trial)
     assert trial.failure is not None

@@ -33,7 +33,7 @@ class Trials:
         if self.left <= 0:
             return None
         trial = self.player.play(schedule)
-        self.left -= trial.steps + PLAY
+        self.left -= trial.steps - self.player.begun + PLAY
         return trial
 
     def breaks(self, schedule: Schedule, failure: Failure) -> bool:
@@ -47,6 +47,12 @@ def same(one: Failure | None, other: Failure) -> bool:
     if one is None or (one.kind, one.message) != (other.kind, other.message):
         return False
     return one.kind not in TOLD_BY_DETAILS or one.details == other.details
+
+
+def fewer(player: Player, trial: Trial, allowance: int) -> Schedule:
+    """A schedule without what can be left out; nothing is moved."""
+    assert trial.failure is not None
+    return _fewer(Trials(player, allowance), trial.schedule, trial.failure)
 
 
 def minimise(player: Player, trial: Trial, allowance: int) -> Trial:

@@ -125,7 +125,7 @@ def _open(player: Player, source: Source) -> bool:
     """Whether an edge on this line would come through now."""
     if source.line == NMI:
         return True
-    spent = source.content and player.progress.given.get(source.line, 0) >= len(source.content)
+    spent = player.spent(source.line)
     return player.interruptible and not spent and player.machine.would_interrupt(source.line)
 
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 import hashlib
 import importlib
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ringzero.errors import RingzeroError, UsageError
@@ -32,8 +32,9 @@ from ringzero.explore.oracles import (
     place,
 )
 from ringzero.explore.result import Failure, Kind, Trial
-from ringzero.explore.schedule import NMI, TIMER, Placement, Schedule
+from ringzero.explore.schedule import NMI, TIMER, Placement, Schedule, Source
 from ringzero.explore.threads import ThreadTable
+from ringzero.machine.goal import SerialWatch
 from ringzero.machine.machine import Machine
 from ringzero.machine.stop import Stop, StopReason
 
@@ -83,8 +84,11 @@ class Player:
         self._last = None if experiment.until is None else self.machine.symbol(experiment.until)
         if experiment.until is not None:
             self.machine.add_probe(experiment.until, self._reached)
+        self._text = b"" if experiment.until else (experiment.until_serial or "").encode()
         self._sent = len(self.machine.serial)
         self.start = self.machine.snapshot()
+        self.begun = 0  # the step of the window at which plays begin
+        self._begin = self.start, Progress()
         self.comparer = Comparer(self.machine, experiment, self.threads, self.start.tree)
         self.progress = Progress()
         self.patience = experiment.patience or PATIENCE
@@ -118,7 +122,7 @@ class Player:
 
     def state_key(self) -> bytes:
         """The compared state, with what the environment still owes."""
-        return self.comparer.key(sorted(self.progress.given.items()))
+        return self.comparer.key((sorted(self.progress.given.items()), self._sent_last()))
 
     def register_key(self) -> bytes:
         """The registers alone: states with other registers are not the same."""
@@ -144,10 +148,18 @@ class Player:
             self.place(placement)
         return True
 
+    def begin_at(self, step: int) -> None:
+        """Let every play begin at a step of the undisturbed run; steps count as before. Schedules lie behind it."""
+        self.begun, self._begin = 0, (self.start, Progress())
+        self.rewind()
+        if step and self.advance(step):
+            self.begun, self._begin = self.at, (self.machine.snapshot(), replace(self.progress))
+
     def rewind(self) -> None:
-        """Go back to the window's start."""
-        self.machine.restore(self.start)
-        self.progress = Progress()
+        """Go back to where plays begin: the window's start, unless `begin_at` said otherwise."""
+        snapshot, progress = self._begin
+        self.machine.restore(snapshot)
+        self.progress = replace(progress)
 
     def trial(self, schedule: Schedule) -> Trial:
         """What the run has come to."""
@@ -177,11 +189,22 @@ class Player:
         if back is None and self.progress.interrupted is not None:
             back = self.progress.interrupted.place
         while self.watch is not None:
-            stop = self.machine.run(steps=1, until_return=back)
+            stop = self._piece(self.machine.step + 1, back)
             self.watch()
             if stop.reason is not StopReason.STEP or self.machine.step >= step:
                 return stop
-        return self.machine.run(until_step=step, until_return=back)
+        return self._piece(step, back)
+
+    def _piece(self, step: int, back: tuple[int, int] | None) -> Stop:
+        text = self._text
+        if not text:
+            return self.machine.run(until_step=step, until_return=back)
+        watch = SerialWatch(text, self._sent_last())
+        return self.machine.run(until_step=step, until_return=back, until_serial=watch)
+
+    def _sent_last(self) -> bytes:
+        """What may be the beginning of the text that ends the window."""
+        return self.serial[1 - len(self._text) :] if len(self._text) > 1 else b""
 
     def _returned(self) -> bool:
         """An interrupt has come back: judge that, and tell whether somebody waits for it."""
@@ -212,7 +235,7 @@ class Player:
                 self._spin()
         elif reason is StopReason.HALTED:
             self._idle()
-        elif reason is StopReason.CALLBACK and self._at_end:
+        elif reason is StopReason.SERIAL or (reason is StopReason.CALLBACK and self._at_end):
             self._at_end = False
             self._end(judge_state(self.look) or self._unsuccessful())
         else:
@@ -238,7 +261,9 @@ class Player:
             self._end(failure)
             return
         at_once = placement.line == NMI or (
-            self.interruptible and self.machine.would_interrupt(placement.line)
+            self.interruptible
+            and self.machine.would_interrupt(placement.line)
+            and not self.spent(placement.line)
         )
         self.progress.interrupted = Interrupted.now(self.look, placement.line) if at_once else None
         for edge in range(placement.burst):
@@ -251,8 +276,7 @@ class Player:
         progress, machine = self.progress, self.machine
         progress.since, progress.quiet = self.at, 0
         progress.idle_states, progress.clocked = frozenset(), False
-        source = next((source for source in self.experiment.sources if source.line == line), None)
-        given = progress.given.get(line, 0)
+        source, given = self._source(line), progress.given.get(line, 0)
         if line == NMI:
             machine.nmi()
         elif source is not None and source.content:
@@ -261,6 +285,14 @@ class Player:
                 machine.send_serial(source.content[given : given + 1])
         else:
             machine.raise_irq(line)
+
+    def _source(self, line: int) -> Source | None:
+        return next((source for source in self.experiment.sources if source.line == line), None)
+
+    def spent(self, line: int) -> bool:
+        """Whether all the content of a line has arrived: no interrupt comes of more."""
+        source, given = self._source(line), self.progress.given.get(line, 0)
+        return source is not None and 0 < len(source.content) <= given
 
     def _served(self, line: int) -> bool:
         """Run on until a burst's next edge would be delivered: whether that comes."""

@@ -89,7 +89,8 @@ def find_visit(player: Player, before: Schedule, visit: Visit) -> tuple[int, int
 def _probed(player: Player, before: Schedule, address: int, note: object, until: int | None) -> None:
     """Run with a probe at an address. The instruction at the window's very start is a visit too."""
     assert callable(note)
-    player.rewind()
+    begun = player.begun
+    player.begin_at(0)
     player.machine.add_probe(address, note)
     try:
         if player.machine.registers["rip"] == address:
@@ -100,6 +101,7 @@ def _probed(player: Player, before: Schedule, address: int, note: object, until:
         pass
     finally:
         player.machine.remove_probe(address, note)
+        player.begin_at(begun)
 
 
 @dataclass(frozen=True)
@@ -113,10 +115,11 @@ class Walk:
     boundaries: Sequence[int]
     choices: Sequence[Placement]
     whole: bool
+    numbered: bool = True  # from the window's start
 
     def number(self, at: int) -> int:
         """The boundary's number at a step: how many boundaries came before it."""
-        return bisect_left(self.boundaries, at) if self.whole else NOT_COUNTED
+        return bisect_left(self.boundaries, at) if self.whole and self.numbered else NOT_COUNTED
 
 
 def walk(player: Player, before: Schedule, around: int, longest: int) -> Walk:
@@ -125,7 +128,7 @@ def walk(player: Player, before: Schedule, around: int, longest: int) -> Walk:
     whole = steps <= longest
     first, last = (0, steps) if whole else (max(0, around - longest // 2), around + longest // 2)
     places = [place for place in record_path(player, before).places if first <= place.at <= last]
-    return Walk(_boundaries(player, before, first, last), places, whole)
+    return Walk(_boundaries(player, before, first, last), places, whole, player.begun == 0)
 
 
 def _boundaries(player: Player, before: Schedule, first: int, last: int) -> list[int]:

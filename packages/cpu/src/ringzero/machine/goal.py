@@ -50,7 +50,7 @@ def make_goal(
     steps: int | None = None,
     until_step: int | None = None,
     until_cycle: int | None = None,
-    until_serial: str | bytes | None = None,
+    until_serial: str | bytes | SerialWatch | None = None,
     until_return: tuple[int, int] | None = None,
     max_steps: int | None = None,
 ) -> Goal:
@@ -66,8 +66,14 @@ def make_goal(
         returning=until_return,
     )
     if until_serial is not None:
-        text = until_serial.encode() if isinstance(until_serial, str) else bytes(until_serial)
-        if not text:
-            raise UsageError("until_serial is empty; name the text to wait for")
-        goal.serial = SerialWatch(text)
+        goal.serial = _watch(until_serial)
     return goal
+
+
+def _watch(wanted: str | bytes | SerialWatch) -> SerialWatch:
+    if isinstance(wanted, SerialWatch):
+        return wanted
+    text = wanted.encode() if isinstance(wanted, str) else bytes(wanted)
+    if not text:
+        raise UsageError("until_serial is empty; name the text to wait for")
+    return SerialWatch(text)

@@ -27,7 +27,7 @@ from ringzero.machine.codec import encode
 from ringzero.machine.core import Core
 from ringzero.machine.devices.cmos import DEFAULT_DATE
 from ringzero.machine.devices.screen import text_lines
-from ringzero.machine.goal import make_goal
+from ringzero.machine.goal import SerialWatch, make_goal
 from ringzero.machine.memory import Memory, digest
 from ringzero.machine.pages import PageStore
 from ringzero.machine.platform import Platform
@@ -150,13 +150,14 @@ class Machine(Core):
         until_step: int | None = None,
         until_cycle: int | None = None,
         until_symbol: str | int | None = None,
-        until_serial: str | bytes | None = None,
+        until_serial: str | bytes | SerialWatch | None = None,
         until_return: tuple[int, int] | None = None,
         max_steps: int | None = None,
     ) -> Stop:
         """Run until the first of: so many steps, a step, a cycle, a symbol or address (before its instruction), a text
         on the first serial port, a return, step `max_steps`, or the machine's end. Says which it was.
 
+        until_serial: the text, or a watch that has seen some of it already.
         until_return: rip and rsp; the run stops when an IRET, or what else ends an interrupt, has come back to just
         there: before that instruction, and before an interrupt that waits.
 
