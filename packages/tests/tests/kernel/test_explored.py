@@ -70,6 +70,19 @@ def test_a_stage_holds(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out.startswith("holds         try-wq-park: bound 1; ")
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("bound", [1, 2])
+def test_every_stage_holds(bound: int, capsys: pytest.CaptureFixture[str]) -> None:
+    """Threads, waiting and work: no schedule of so few preemptions breaks a stage, and none is left unfinished."""
+    assert main(["explore", "kernel", "--all", "--bound", str(bound)]) == 0
+    written = capsys.readouterr().out
+    stages = matching(EVERYTHING)
+    assert f"holds: {len(stages)} of {len(stages)} up to bound {bound}; " in written
+    assert [
+        line.split()[1].rstrip(":") for line in written.splitlines() if line.startswith("holds  ")
+    ] == stages
+
+
 def test_a_bug_is_found_and_replayed(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["explore", "kernel", "--bug", "B8"]) == 1
     written = capsys.readouterr().out

@@ -2,6 +2,7 @@
 
     schedule    what may be chosen: placements, lines, sources
     experiment  what is asked: an image, a window of its run, what may interrupt it, how to judge
+    entering    to the start of a window, the shortest way
     player      plays one schedule from the window's start to its end
     compare     when two states are the same for our purposes
     threads     the guest's threads, as its stage list says how to find them

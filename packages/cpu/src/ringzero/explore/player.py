@@ -20,7 +20,8 @@ from typing import Any
 from ringzero.errors import RingzeroError, UsageError
 from ringzero.explore.clocks import ClockReader
 from ringzero.explore.compare import Comparer
-from ringzero.explore.experiment import MAX_BOOT, Experiment
+from ringzero.explore.entering import enter
+from ringzero.explore.experiment import Experiment
 from ringzero.explore.oracles import (
     Interrupted,
     Look,
@@ -70,7 +71,7 @@ class Player:
     def __init__(self, experiment: Experiment) -> None:
         self.experiment = experiment
         self.machine = Machine(experiment.image, **experiment.machine)
-        self._enter()
+        enter(self.machine, experiment)
         self.machine.hold_timer()
         self.origin = self.machine.step
         self.threads = ThreadTable(self.machine, experiment.threads)
@@ -93,16 +94,6 @@ class Player:
         self.progress = Progress()
         self.patience = experiment.patience or PATIENCE
         self.max_steps = experiment.max_steps or MAX_STEPS
-
-    def _enter(self) -> None:
-        """Run to the window's start."""
-        asked = self.experiment
-        if asked.start is None and asked.start_serial is None:
-            return
-        stop = self.machine.run(until_symbol=asked.start, until_serial=asked.start_serial, max_steps=MAX_BOOT)
-        if stop.reason not in (StopReason.SYMBOL, StopReason.SERIAL):
-            wanted = asked.start or repr(asked.start_serial)
-            raise UsageError(f"the window is never entered: {wanted} was not reached; {stop.message}")
 
     @property
     def at_end(self) -> bool:
