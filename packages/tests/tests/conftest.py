@@ -13,6 +13,8 @@ from collections.abc import Generator
 
 import pytest
 
+from ringzero.cpu.engine.engines import native_available
+
 JUDGES = (
     "qemu-system-x86_64",
     "qemu",
@@ -28,6 +30,8 @@ REQUIRED = os.environ.get("RINGZERO_REQUIRE_JUDGES", "") not in ("", "0")
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
+    if item.get_closest_marker("many_runs") and not native_available():
+        pytest.skip("plays thousands of runs, which takes the native engine")
     for marker in item.iter_markers("judge"):
         missing = [tool for tool in marker.args if shutil.which(tool) is None]
         if missing:

@@ -12,6 +12,8 @@ from ringzero_tests.outcomes import plainly
 from ringzero_tests.small_kernel_text import kernel_text
 from ringzero_tests.small_kernels import DATA, experiment
 
+pytestmark = pytest.mark.many_runs
+
 LOSSY = "        mov eax, [c0]\n        inc eax\n        mov [c0], eax\n"
 CHECK = "        cmp dword [c0], 2\n        jne wrong\n"
 LOSES = experiment("loses", kernel_text([LOSSY, LOSSY], DATA, check=CHECK))

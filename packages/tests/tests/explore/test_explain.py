@@ -22,6 +22,8 @@ from ringzero.machine.stages import read_stages
 from ringzero_kernel import BUGS, STAGES, build
 from ringzero_tests.two_threads import SOURCE, THREADS, two_threads
 
+pytestmark = pytest.mark.many_runs
+
 ALLOWANCE = 50_000_000
 
 

@@ -13,6 +13,8 @@ from ringzero.explore.search import search
 from ringzero_tests.small_kernel_text import LINE, kernel_text
 from ringzero_tests.small_kernels import COMPARE, COUNT_DOWN, DATA, experiment
 
+pytestmark = pytest.mark.many_runs
+
 COUNT = "        inc dword [c0]\n        inc dword [c0]\n"
 BOTH = (Source(TIMER), Source(LINE))
 

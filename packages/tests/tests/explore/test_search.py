@@ -19,6 +19,8 @@ from ringzero.explore.schedule import Placement
 from ringzero.explore.search import Search, search
 from ringzero_tests.experiments import stage_experiment
 
+pytestmark = pytest.mark.many_runs
+
 STAGE = "wq-worker-started"
 
 

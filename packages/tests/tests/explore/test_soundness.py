@@ -18,6 +18,8 @@ from ringzero.explore.schedule import Placement, Schedule
 from ringzero_tests.outcomes import Outcomes, outcomes, plainly
 from ringzero_tests.small_kernels import HUGE, OUTCOME, WIDE, bound, small_kernel
 
+pytestmark = pytest.mark.many_runs
+
 SEEDS = 300
 FAST = 60
 GROUP = 10

@@ -15,6 +15,8 @@ from ringzero_kernel import invariants
 from ringzero_kernel.config import SOURCES
 from ringzero_kernel.explore import EVERYTHING, GUEST, matching, stage_experiment, window
 
+pytestmark = pytest.mark.many_runs
+
 
 def test_a_scenario_starts_at_its_code() -> None:
     assert window("try-wq-park") == ("scenario_start", None, "config=scenarios only=try-wq-park")

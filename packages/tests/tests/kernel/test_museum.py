@@ -18,6 +18,8 @@ from ringzero_kernel.bugs import BUGS, Bug
 from ringzero_kernel.explore import sources, stage_experiment
 from ringzero_kernel.museum import MOST, museum, wrong
 
+pytestmark = pytest.mark.many_runs
+
 FOUND = Result(
     "one", Verdict.BROKEN, 1, 1, counterexample=Counterexample((), Failure(Kind.DEADLOCK, "stuck", 9))
 )
