@@ -39,7 +39,8 @@ def test_every_bug_is_told_whole(one: Bug) -> None:
     assert all(line in range(16) for line in one.lines)
     assert one.equal == (not one.oracle)
     assert set(one.oracle) <= ORACLES
-    assert one.preemptions is not None or one.equal or one.why
+    assert [one.preemptions is not None, one.periods is not None, one.equal].count(True) == 1
+    assert one.why or one.periods is None
 
 
 def test_the_list_and_the_sources_name_the_same_bugs() -> None:

@@ -116,3 +116,16 @@ def test_outcomes_of_a_search_that_was_stopped() -> None:
     found = all_outcomes(stage_experiment(BUGS["B15"].scenario), MOST, stop=lambda: True)
     assert not found.finished
     assert found.counts.run == len(found.ends) == 1
+
+
+@pytest.mark.slow
+def test_the_whole_museum() -> None:
+    done = CliRunner().invoke(museum, ["--json"], standalone_mode=False)
+    found = json.loads(done.stdout)
+    assert done.return_value == 0
+    assert found["totals"]["found"] == found["totals"]["bugs"] == len(BUGS)
+    assert found["totals"]["schedules"] == sum(row["schedules"] for row in found["bugs"])
+    assert all(row["schedules"] for row in found["bugs"])
+    swept = {row["id"]: row["rates"] for row in found["bugs"] if row["rates"]}
+    assert set(swept) == {name for name, bug in BUGS.items() if bug.periods}
+    assert all(both["bug"]["longest"] > both["sound"]["longest"] for both in swept.values())
