@@ -111,6 +111,22 @@ def test_chance_over_a_window(capsys: pytest.CaptureFixture[str]) -> None:
     assert "replay: rz1:" in written
 
 
+def test_locks_and_interrupts_are_told_of_what_holds(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["explore", "kernel", "--stage", "try-wq-park", "--bound", "0", "--json"]) == 0
+    (line,) = json.loads(capsys.readouterr().out)["experiments"][0]["remarks"]
+    assert re.fullmatch(r"interrupts are off for at most [\d,]+ steps in a row: from \S+ to \S+", line)
+
+
+def test_a_lock_that_can_deadlock_fails_if_asked(capsys: pytest.CaptureFixture[str]) -> None:
+    strict = ("--bug", "B6a", "--strict-locks")
+    assert main(["explore", "kernel", *strict, "--bound", "0"]) == 1
+    written = capsys.readouterr().out
+    assert "lock: the lock display_lock is taken in a handler" in written
+    text = re.findall(r"rz1:\S+", written)[0]
+    assert main(["replay", "kernel", *strict, text]) == 1
+    assert "lock: the lock display_lock" in capsys.readouterr().out
+
+
 def test_chance_is_never_a_proof(capsys: pytest.CaptureFixture[str]) -> None:
     chance = ("--random", "pct", "--runs", "5", "--depth", "2")
     assert main(["explore", "kernel", "--stage", "try-wq-park", *chance]) == 3

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from ringzero.explore.experiment import Experiment
@@ -10,6 +12,7 @@ from ringzero.explore.remarks import remarks
 from ringzero.explore.result import Kind, Verdict
 from ringzero.explore.schedule import TIMER, Placement, Source
 from ringzero.explore.search import search
+from ringzero_kernel.explore import stage_experiment
 from ringzero_tests.small_kernel_text import LINE, kernel_text
 from ringzero_tests.small_kernels import COMPARE, COUNT_DOWN, DATA, experiment
 
@@ -95,6 +98,37 @@ def test_a_lock_of_a_handler_that_others_take_with_interrupts_on_is_told() -> No
 def test_a_lock_that_is_taken_with_interrupts_off_is_not_told() -> None:
     player = Player(kernel([ALONE, COUNT], line=TAKE.format("handler_takes")))
     assert [line for line in remarks(player, (Placement(30, LINE),)) if "lock" in line] == []
+
+
+PUT_OFF = "        sti\n" + TAKE.format("handler_takes") + "        cli\n"
+
+
+def test_a_lock_of_work_that_runs_with_interrupts_on_is_not_told() -> None:
+    """What a handler has put off is no handler: threads may take its locks while they hold it off."""
+    player = Player(kernel(["        nop\n" + TAKE.format("thread_takes"), COUNT], line=PUT_OFF))
+    assert [line for line in remarks(player, (Placement(30, LINE),)) if "lock" in line] == []
+
+
+def test_a_lock_that_can_deadlock_is_a_failure_if_asked() -> None:
+    threads = ["        nop\n" + TAKE.format("thread_takes"), COUNT]
+    asked = kernel(threads, line=TAKE.format("handler_takes"))
+    strict = search(replace(asked, strict_locks=True), 0)
+    assert search(asked, 0).verdict is Verdict.HOLDS
+    assert strict.verdict is Verdict.BROKEN
+    assert strict.counterexample is not None
+    assert strict.counterexample.failure.kind is Kind.LOCK
+    (place,) = strict.counterexample.schedule
+    assert place.line == LINE
+    alone = replace(kernel([ALONE, COUNT], line=TAKE.format("handler_takes")), strict_locks=True)
+    assert search(alone, 0).verdict is Verdict.HOLDS
+
+
+@pytest.mark.parametrize("name", ["try-wq-park", "try-serial-read", "try-log-handler", "try-wq-handler"])
+def test_our_kernel_has_no_lock_that_can_deadlock(name: str) -> None:
+    result = search(
+        replace(stage_experiment(name), strict_locks=True, sources=(Source(TIMER), Source(4, b"k"))), 0
+    )
+    assert result.verdict is Verdict.HOLDS
 
 
 def test_the_longest_stretch_with_interrupts_off_is_told() -> None:

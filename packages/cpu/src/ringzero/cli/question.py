@@ -52,6 +52,7 @@ def question_options(command: Command) -> Command:
         click.option("--success", metavar="MODULE:FUNCTION", help="What holds at the window's end."),
         click.option("--success-exit", type=COUNT, metavar="N", help="The exit status that means success. [33]"),
         click.option("--max-steps", type=COUNT, metavar="N", help="Steps of the window that a run may take. [5000000]"),
+        click.option("--strict-locks", is_flag=True, help="A lock that can deadlock with a handler fails."),
         click.option("-m", "memory", metavar="SIZE", help="Memory, as QEMU takes it. [16M]"),
         click.option("-append", "--append", metavar="TEXT", help="The guest's command line."),
         click.option("-cpu", "--cpu", metavar="MODEL", default=None, callback=chosen_cpu, help="As QEMU takes it."),
@@ -89,6 +90,7 @@ class Question:
     success: str | None = None
     success_exit: int | None = None
     max_steps: int | None = None
+    strict_locks: bool = False
     memory: str | None = None
     append: str | None = None
     cpu: str | None = None
@@ -192,6 +194,7 @@ class Question:
             success=self.success or experiment.success,
             success_exit=self.success_exit or experiment.success_exit,
             max_steps=self.max_steps or experiment.max_steps,
+            strict_locks=self.strict_locks or experiment.strict_locks,
         )
 
     def _sources(self) -> tuple[Source, ...]:

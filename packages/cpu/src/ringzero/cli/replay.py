@@ -51,6 +51,7 @@ def replay(
     from ringzero.cli.report import printable
     from ringzero.explore import replay as strings
     from ringzero.explore.player import Player
+    from ringzero.explore.remarks import judge_locks
 
     if len(words) > 2:
         raise click.UsageError("one image and one replay string; quote the string: 'rz1:…'")
@@ -64,6 +65,8 @@ def replay(
     if trace is not None:
         listened(experiment, schedule, trace, trace_format)
     trial = player.play(schedule)
+    if trial.failure is None and experiment.strict_locks:
+        trial = judge_locks(player, trial)
     print(*map(printable, lines(player, experiment, trial)), sep="\n")
     if report is not None:
         found = [(experiment, as_result(experiment, player, trial, string(words[-1])))]

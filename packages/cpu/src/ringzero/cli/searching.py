@@ -19,6 +19,7 @@ from ringzero.explore.explain import explain
 from ringzero.explore.frontier import Frontier
 from ringzero.explore.hunt import Hunt
 from ringzero.explore.player import Player
+from ringzero.explore.remarks import everywhere, remarks
 from ringzero.explore.result import Counts, Kind, Result, Verdict
 from ringzero.explore.search import Progress, Search
 from ringzero.explore.workers import workers
@@ -167,6 +168,9 @@ class Session:
             result = replace(
                 result, counterexample=explain(search.player, search.failed, bound, minimal=True)
             )
+        elif self.limits.told and result.verdict is Verdict.HOLDS and search.player is not None:
+            told = remarks(search.player, everywhere(search.player))
+            result = replace(result, remarks=(*result.remarks, *told))
         if file is not None:
             search.frontier.save(file, search.name)
         return self._ended(result, started)

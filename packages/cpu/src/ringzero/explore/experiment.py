@@ -26,6 +26,7 @@ class Experiment:
     threads, clocks: the stage list's tables; see docs/explore.md. invariants: "module:function", each called with a
     `Look` once per new state; what it returns, if not empty, is what is wrong. success: likewise, at the window's end.
     patience: steps without an interrupt after which a run is looked at for a spin; 0 chooses.
+    strict_locks: a lock that is taken in a handler and elsewhere with interrupts on is a failure, and no mere remark.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Experiment:
     success_exit: int = SUCCESS_EXIT
     max_steps: int = 0
     patience: int = 0
+    strict_locks: bool = False
 
     @property
     def image_digest(self) -> str:

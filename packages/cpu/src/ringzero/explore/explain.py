@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from ringzero.explore import replay, windows
 from ringzero.explore.difference import difference
 from ringzero.explore.minimise import Trials, minimise
-from ringzero.explore.result import Counterexample, Site, Trial, Window
+from ringzero.explore.result import Counterexample, Kind, Site, Trial, Window
 from ringzero.explore.schedule import line_name
 from ringzero.explore.sites import NOT_COUNTED, sites, walk
 from ringzero.explore.waiting import waiting
@@ -40,6 +40,10 @@ def explain(
     preemption still goes to the beginning of its window.
     allowance: steps that may be played for each part.
     """
+    assert trial.failure is not None
+    if trial.failure.kind is Kind.LOCK:  # of the run as a whole: no other place makes it better or worse
+        text = replay.encode(player.experiment, player, trial.schedule)
+        return Counterexample(trial.schedule, trial.failure, sites(player, trial.schedule), replay=text)
     trial = trial if minimal else minimise(player, trial, allowance)
     assert trial.failure is not None
     told: tuple[Site, ...] = ()

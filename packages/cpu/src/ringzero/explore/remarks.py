@@ -3,7 +3,8 @@
 Rule of this room: it looks at a watched player after every step and changes nothing.
 
 A lock that is taken in a handler and, elsewhere, with interrupts on, deadlocks as soon as the handler comes while it is
-held: that is told although this run went well.
+held: that is told although this run went well. Work that a handler has put off, and that runs with interrupts on, is no
+handler: it may take what threads take while they hold it off.
 """
 
 from __future__ import annotations
@@ -13,12 +14,16 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from ringzero.explore.locks import LockWatch
-from ringzero.explore.schedule import Schedule
+from ringzero.explore.path import record_path
+from ringzero.explore.result import Failure, Kind, Trial
+from ringzero.explore.schedule import Placement, Schedule
 
 if TYPE_CHECKING:
     from ringzero.explore.player import Player
 
 INTERRUPTS_ON = 1 << 9
+LONGEST = 20_000  # steps that are looked at
+PROBES = 8  # interrupts of each line, where handlers are looked for
 EXCEPTIONS = 32  # vectors below are the processor's own
 
 
@@ -60,7 +65,7 @@ class Watcher:
         try:
             self._next()
             self.player.follow(schedule)
-            self.player.finish()
+            self.player.advance(max(self.player.at, LONGEST))
         finally:
             self.player.watch = None
             self.player.machine.cpu.on_delivery.remove(self._deliver)
@@ -92,7 +97,7 @@ class Watcher:
             handler = bool(self._frames.get(thread))
             for kind, taken in self._locks.after(at, thread, handler):
                 if kind == "lock" and (handler or on):
-                    (self.in_handler if handler else self.open_to_it).setdefault(taken.address, rip)
+                    (self.open_to_it if on else self.in_handler).setdefault(taken.address, rip)
         self._next()
 
     def _interrupts(self, on: bool, rip: int) -> None:
@@ -112,6 +117,12 @@ class Watcher:
             if {address} <= self.in_handler.keys() & self.open_to_it
         )
 
+    def lock_lines(self) -> Iterator[str]:
+        """A line for each of them."""
+        for lock in self.both():
+            handler, others = self.name(self.in_handler[lock]), self.name(self.open_to_it[lock])
+            yield f"the lock {self.name(lock)} is taken in a handler, at {handler}, and with interrupts on, at {others}"
+
     def name(self, address: int) -> str:
         """An address in words."""
         place = self.player.machine.where(address)
@@ -123,14 +134,41 @@ def remarks(player: Player, schedule: Schedule = ()) -> tuple[str, ...]:
     watcher = Watcher(player)
     watcher.play(schedule)
     name, longest = watcher.name, watcher.longest
-    told = [
-        f"the lock {name(lock)} is taken in a handler, at {name(watcher.in_handler[lock])}, and with interrupts on, at "
-        f"{name(watcher.open_to_it[lock])}"
-        for lock in watcher.both()
-    ]
+    told = list(watcher.lock_lines())
     if longest.steps:
         told.append(
             f"interrupts are off for at most {longest.steps:,} steps in a row: from {name(longest.start)} to "
             f"{name(longest.end)}"
         )
+    if not player.progress.ended:
+        told.append(f"locks and interrupts were looked at up to step {player.at:,} only: the run is long")
     return tuple(told)
+
+
+def everywhere(player: Player) -> Schedule:
+    """Every line's interrupt, `PROBES` times, spread over the undisturbed run: so that each handler is seen."""
+    lines: dict[int, list[Placement]] = {}
+    for place in record_path(player, ()).places:
+        if place.burst == 1:
+            lines.setdefault(place.line, []).append(place)
+    return tuple(sorted(place for found in lines.values() for place in found[:: -(-len(found) // PROBES)]))
+
+
+def judge_locks(player: Player, trial: Trial) -> Trial:
+    """A run that went well, with what is wrong if a lock can deadlock: in it, or in one that interrupts show it in."""
+    probes = everywhere(player)
+    found = _locks(player, trial.schedule) or _locks(player, probes)
+    if found is None or found.schedule != probes:
+        return found or trial
+    return next(filter(None, (_locks(player, (place,)) for place in probes)), found)  # one will do, mostly
+
+
+def _locks(player: Player, schedule: Schedule) -> Trial | None:
+    """A schedule's run, if it shows a lock that can deadlock."""
+    watcher = Watcher(player)
+    watcher.play(schedule)
+    lines = tuple(watcher.lock_lines())
+    if not lines:
+        return None
+    failure = Failure(Kind.LOCK, lines[0], player.at, lines[1:])
+    return Trial(schedule, failure, player.at, player.progress.ticks, player.serial)

@@ -17,6 +17,7 @@ from ringzero.explore.expand import Expanded, Expander, Known, Node, OnEnd, Rule
 from ringzero.explore.experiment import Experiment
 from ringzero.explore.frontier import Frontier
 from ringzero.explore.player import Player
+from ringzero.explore.remarks import judge_locks
 from ringzero.explore.result import Counterexample, Counts, Result, Trial, Verdict
 
 AHEAD = 3  # tasks handed to each worker before their results are looked at
@@ -77,6 +78,8 @@ class Search:
     def _first(self) -> bool:
         """Judge the run without any placement: whether it is well."""
         trial = self._here.judge(())
+        if trial.failure is None and self.experiment.strict_locks:
+            trial = judge_locks(self._here.player, trial)
         goes_on = trial.failure is None or self.every_failure
         places = len(self._here.path(()).places) if goes_on else 0
         counts = Counts(boundaries=places, covered=1, run=1, steps=trial.steps)

@@ -28,7 +28,17 @@ from ringzero.machine.stages import read_stages
 
 BOUND = 2
 MACHINE = ("memory", "append", "cpu", "engine", "devices", "rtc", "rng_seed", "hz")
-PLAIN = ("start", "start_serial", "until", "until_serial", "burst", "success_exit", "max_steps", "patience")
+PLAIN = (
+    "start",
+    "start_serial",
+    "until",
+    "until_serial",
+    "burst",
+    "success_exit",
+    "max_steps",
+    "patience",
+    "strict_locks",
+)
 OTHERS = ("bound", "image", "irq", "nmi", "serial_input", "stages", "threads", "clocks", "invariants")
 
 
