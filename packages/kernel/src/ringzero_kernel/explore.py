@@ -123,9 +123,12 @@ def sources(bug: str | None) -> tuple[Source, ...]:
 def window(name: str) -> tuple[str | None, str | None, str]:
     """Where a stage's window starts, a symbol or a serial text, and the command line that leads there."""
     stages = stage_list()
-    configuration = next(each for each in CONFIGURATIONS if any(name == row.name for row in stages.of(each)))
-    if configuration == SCENARIOS:
+    inside = [each for each in CONFIGURATIONS if any(name == row.name for row in stages.of(each))]
+    if inside == [SCENARIOS]:
         return "scenario_start", None, f"config={SCENARIOS} only={name}"
+    configuration = next(
+        each for each in inside if each != SCENARIOS
+    )  # what all have in common is no scenario
     rows = [row.name for row in stages.of(configuration)]
     before = rows[: rows.index(name)]
     return None, f"[stage] {before[-1]}\n" if before else None, f"config={configuration}"

@@ -27,6 +27,12 @@ def test_a_stage_starts_at_the_marker_before() -> None:
     assert window("kthread-created")[2] == "config=boot-stages"
 
 
+@pytest.mark.parametrize("name", ["pvh-entry", "all-passed"])
+def test_what_all_configurations_have_in_common_is_no_scenario(name: str) -> None:
+    assert window(name)[2] == "config=workqueue"
+    assert Player(stage_experiment(name)).play(()).failure is None
+
+
 def test_everything_is_threads_waits_and_work() -> None:
     names = [experiment.name for experiment in GUEST.experiments(everything=True)]
     assert {
