@@ -32,6 +32,7 @@ COMMANDS = {
     "explore": "ringzero.cli.explore:explore",
     "hunt": "ringzero.cli.hunt:hunt",
     "replay": "ringzero.cli.replay:replay",
+    "sweep": "ringzero.cli.sweep:sweep",
     "asm": "ringzero.cli.asm:asm",
     "disasm": "ringzero.cli.disasm:disasm",
     "info": "ringzero.cli.info:info",
