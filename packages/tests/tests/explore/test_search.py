@@ -17,6 +17,7 @@ from ringzero.explore.player import Player
 from ringzero.explore.result import Counts, Verdict
 from ringzero.explore.schedule import Placement
 from ringzero.explore.search import Search, search
+from ringzero_kernel import explore as kernel
 from ringzero_tests.experiments import stage_experiment
 
 pytestmark = pytest.mark.many_runs
@@ -107,6 +108,17 @@ def test_a_search_that_was_stopped_goes_on_from_its_file(tmp_path: Path) -> None
         going.frontier.save(file, going.name)
     assert pieces > 3
     assert result == whole
+
+
+def test_a_clock_that_was_seen_to_be_read_is_remembered_in_the_file(tmp_path: Path) -> None:
+    experiment, file = kernel.stage_experiment("wq-wait-finished"), tmp_path / "frontier"
+    first = Search(experiment, 2)
+    whole = first.run()
+    assert "is read: states that differ in it were not merged" in whole.remarks[0]
+    first.frontier.save(file, first.name)
+    again = Search(experiment, 2)
+    again.frontier = Frontier.load(file, again.name)
+    assert again.run() == whole
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from ringzero.explore.result import Counts
 from ringzero.explore.schedule import Placement, Schedule
 from ringzero.files import read_bounded, write_atomic
 
-VERSION = 1
+VERSION = 2
 Keys = tuple[tuple[bytes, int], ...]
 
 
@@ -31,7 +31,8 @@ class Frontier:
     """`depth`: placements of the schedules that are expanded now.
 
     `judged`: the run without any placement has been. `tasks` are left of this level, `following` are the next level's
-    nodes, `known` are states of the levels before, `learned` of this one.
+    nodes, `known` are states of the levels before, `learned` of this one. `clock`: the declared clock that decides
+    something after all, so that nothing is merged.
     """
 
     depth: int = 0
@@ -41,6 +42,7 @@ class Frontier:
     counts: Counts = field(default_factory=Counts)
     known: Keys = ()
     learned: Keys = ()
+    clock: str = ""
 
     def save(self, path: str | Path, search: str) -> None:
         """Write a file; `search` says whose it is. Raises FrontierError."""
@@ -81,6 +83,7 @@ class Frontier:
             "counts": list(self.counts.values()),
             "known": _keys_out(self.known),
             "learned": _keys_out(self.learned),
+            "clock": self.clock,
         }
 
     @classmethod
@@ -93,6 +96,7 @@ class Frontier:
             Counts(*plain["counts"]),
             _keys_in(plain["known"]),
             _keys_in(plain["learned"]),
+            plain["clock"],
         )
 
 

@@ -58,14 +58,19 @@ class Search:
     failed: Trial | None = field(default=None, init=False)
     remarks: tuple[str, ...] = ()
 
+    def __post_init__(self) -> None:
+        self._asked = self.rules
+
     @property
     def name(self) -> str:
-        """Whose frontier this is: a digest of all that a frontier is good for."""
-        return hashlib.sha256(repr((self.experiment.digest, self.bound, self.rules)).encode()).hexdigest()
+        """Whose frontier this is: a digest of all that a frontier is good for, whatever has been found on the way."""
+        return hashlib.sha256(repr((self.experiment.digest, self.bound, self._asked)).encode()).hexdigest()
 
     def run(self) -> Result:
         """Search up to the bound, to a counterexample, or until told to stop."""
         player = self.player = self.player or Player(self.experiment)
+        if self.frontier.clock:
+            self._merge_nothing(self.frontier.clock)
         self._here = Expander(player, self.bound, self.rules, self.on_end, self.every_failure)
         if not self.frontier.judged and not self._first():
             return self._result(Verdict.BROKEN)
@@ -119,11 +124,15 @@ class Search:
 
     def _forget(self, clock: str) -> bool:
         """A declared clock decides something after all: begin anew, and merge nothing."""
-        self.remarks += (f"the clock {clock} is read: states that differ in it were not merged",)
-        self.rules = replace(self.rules, merge=False)
-        self.frontier, self.failed = Frontier(), None
+        self._merge_nothing(clock)
+        self.frontier, self.failed = Frontier(clock=clock), None
         self._here = Expander(self._here.player, self.bound, self.rules, self.on_end, self.every_failure)
         return self._first() and self._level()
+
+    def _merge_nothing(self, clock: str) -> None:
+        """From here on, because of a clock that is read."""
+        self.remarks += (f"the clock {clock} is read: states that differ in it were not merged",)
+        self.rules = replace(self.rules, merge=False)
 
     def _descend(self) -> None:
         """On to the next level."""
