@@ -1,4 +1,4 @@
-"""The commands that this package adds to `ringzero`: `boot` and `kernel build`."""
+"""The commands that this package adds to `ringzero`: `boot`, `kernel build` and `museum`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from ringzero.cli.asm import put
-from ringzero.cli.guest import Options, guest_options, make_machine, run_guest
+from ringzero.cli.guest import COUNT, Options, guest_options, make_machine, run_guest
 from ringzero_kernel.config import CONFIGURATIONS, DEFAULT, LAYOUTS, MEMORY, STAGES, SUCCESS_EXIT
 
 LAYOUT = click.IntRange(LAYOUTS[0], LAYOUTS[-1])
@@ -56,3 +56,23 @@ def build_command(out: str, layout: int, bug: str | None, listing: str | None) -
     put(out, made.binary)
     if listing is not None:
         put(listing, made.listing.encode())
+
+
+@click.command()
+@click.argument("bugs", nargs=-1, metavar="[BUG]...")
+@click.option(
+    "--time-budget", "--time", "budget", metavar="DURATION", help="Stop after so long: 30s, 10m, 1h30m."
+)
+@click.option("--jobs", type=COUNT, default=1, show_default=True, help="Processes that search at a time.")
+@click.option("--scheduler", metavar="ADDRESS", default="", help="A Dask scheduler whose workers search.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a table.")
+@click.option("--junit", metavar="FILE", help="Write JUnit XML, a case a bug.")
+def museum(**chosen: Any) -> int:
+    """Put every known bug back, alone, and find it; show that the kernel without it holds.
+
+    Status 0 when every BUG (all of them, unless named) is found as the list says, 1 when one is not, 3 when
+    none is missing and one was not finished.
+    """
+    from ringzero_kernel.museum import walk_through
+
+    return walk_through(**chosen)

@@ -15,9 +15,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import click
-
-from ringzero.cli.guest import COUNT, must_be_writable
+from ringzero.cli.guest import must_be_writable
 from ringzero.explore.outcomes import all_outcomes
 from ringzero.explore.result import Kind, Verdict
 from ringzero.files import write_atomic
@@ -73,23 +71,10 @@ class Exhibit:
         return f"{self.bug.title} ({more})" if more else self.bug.title
 
 
-@click.command()
-@click.argument("bugs", nargs=-1, metavar="[BUG]...")
-@click.option(
-    "--time-budget", "--time", "budget", metavar="DURATION", help="Stop after so long: 30s, 10m, 1h30m."
-)
-@click.option("--jobs", type=COUNT, default=1, show_default=True, help="Processes that search at a time.")
-@click.option("--scheduler", metavar="ADDRESS", default="", help="A Dask scheduler whose workers search.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a table.")
-@click.option("--junit", metavar="FILE", help="Write JUnit XML, a case a bug.")
-def museum(
+def walk_through(
     bugs: tuple[str, ...], budget: str | None, jobs: int, scheduler: str, as_json: bool, junit: str | None
 ) -> int:
-    """Put every known bug back, alone, and find it; show that the kernel without it holds.
-
-    Status 0 when every BUG (all of them, unless named) is found as the list says, 1 when one is not, 3 when
-    none is missing and one was not finished.
-    """
+    """The command, with its options; its exit status."""
     from ringzero.cli.question import parse_duration
     from ringzero.cli.searching import Limits, display, session
 
