@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from ringzero.explore.expand import Rules
 from ringzero.explore.frontier import Frontier, FrontierError
+from ringzero.explore.nodes import Rules
 from ringzero.explore.path import choices, record_path
 from ringzero.explore.player import Player
 from ringzero.explore.result import Counts, Verdict

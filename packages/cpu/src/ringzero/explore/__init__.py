@@ -11,6 +11,7 @@
     oracles     what may be wrong with a run
     path        where the next interrupt may come, and what each step reads and writes
     slices      what runs between an interrupt and the moment at which the interrupted code goes on
+    nodes       what a search is cut into: nodes and tasks, as plain values
     expand      one task: the places where one more preemption matters, and what comes of each
     search      iterative bounding: no preemption, one, two, ...
     workers     who does the tasks: this process, others, a Dask cluster

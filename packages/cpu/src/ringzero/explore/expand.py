@@ -31,6 +31,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
+from ringzero.explore.nodes import NEVER, Expanded, Known, Node, Rules, Task
 from ringzero.explore.path import Path, record_path
 from ringzero.explore.player import Player
 from ringzero.explore.result import Counts, Trial
@@ -40,56 +41,7 @@ from ringzero.machine.accesses import Accesses
 from ringzero.machine.footprint import Ranges, footprint, overlap, without
 
 PATHS = 64  # recorded runs that are kept
-Known = dict[
-    bytes, int
-]  # a state's key, and how many preemptions were placed from there on; 0 for its registers'
 OnEnd = Callable[[Player, Trial], None]
-NEVER = 1 << 62
-
-
-@dataclass(frozen=True, order=True)
-class Node:
-    """A schedule that stands for a box: each placement for the boundaries from its own up to its one of `ends`.
-
-    `closes`: the step at which the slice of each placement ends, NEVER for one that does not.
-    """
-
-    schedule: Schedule = ()
-    ends: tuple[int, ...] = ()
-    closes: tuple[int, ...] = ()
-
-
-@dataclass(frozen=True)
-class Task:
-    """A node, and which of its run's boundaries to look at: from the step `first` on, and before the step `last`."""
-
-    node: Node = field(default_factory=Node)
-    first: int = 0
-    last: int | None = None
-
-
-@dataclass(frozen=True)
-class Rules:
-    """Which reductions are on; the plain search has none."""
-
-    merge: bool = True
-    reduce: bool = True
-    compare: bool = True
-    unread: bool = True
-
-
-@dataclass(frozen=True)
-class Expanded:
-    """What came of a task. `failed`: the first of its schedules that breaks the kernel. `learned`: states seen.
-
-    `clock_read`: a declared clock that some run reads; states that differ in it may then have different futures.
-    """
-
-    children: tuple[Node, ...] = ()
-    failed: Trial | None = None
-    counts: Counts = field(default_factory=Counts)
-    learned: tuple[tuple[bytes, int], ...] = ()
-    clock_read: str = ""
 
 
 @dataclass

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ringzero.errors import RingzeroError
-from ringzero.explore.expand import Node, Task
+from ringzero.explore.nodes import Node, Task
 from ringzero.explore.result import Counts
 from ringzero.explore.schedule import Placement, Schedule
 from ringzero.files import read_bounded, write_atomic

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from ringzero.errors import UsageError
-from ringzero.explore.expand import Rules
 from ringzero.explore.experiment import Experiment
+from ringzero.explore.nodes import Rules
 from ringzero.explore.player import Player
 from ringzero.explore.result import Counts, Trial
 from ringzero.explore.search import Search

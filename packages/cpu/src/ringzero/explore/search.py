@@ -13,9 +13,10 @@ from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future
 from dataclasses import dataclass, field, replace
 from itertools import islice
 
-from ringzero.explore.expand import Expanded, Expander, Known, Node, OnEnd, Rules, Task
+from ringzero.explore.expand import Expander, OnEnd
 from ringzero.explore.experiment import Experiment
 from ringzero.explore.frontier import Frontier
+from ringzero.explore.nodes import Expanded, Known, Node, Rules, Task
 from ringzero.explore.player import Player
 from ringzero.explore.remarks import judge_locks
 from ringzero.explore.result import Counterexample, Counts, Result, Trial, Verdict
@@ -225,6 +226,23 @@ def expand(experiment: Experiment, bound: int, rules: Rules, task: Task, known: 
     return expanded
 
 
-def search(experiment: Experiment, bound: int, **options: object) -> Result:
-    """Explore an experiment: `Search`'s options, and its result. Raises RingzeroError for what cannot be explored."""
-    return Search(experiment, bound, **options).run()  # type: ignore[arg-type]
+def search(
+    experiment: Experiment,
+    bound: int,
+    *,
+    rules: Rules | None = None,
+    executor: Executor | None = None,
+    jobs: int = 1,
+    on_end: OnEnd | None = None,
+    every_failure: bool = False,
+) -> Result:
+    """Explore an experiment to the end; see `Search`. Raises RingzeroError for what cannot be explored."""
+    return Search(
+        experiment,
+        bound,
+        rules or Rules(),
+        executor,
+        jobs,
+        on_end=on_end,
+        every_failure=every_failure,
+    ).run()
