@@ -1,7 +1,7 @@
 """Schedules a second: what the explorer does all day.
 
-The guest is the kernel inside the stage `stress-work`: eight threads queue work and wait for it. A schedule is 20 000
-of its steps with two placed timer interrupts, from the window's snapshot; the restore is part of it.
+The guest is the kernel inside the stage `stress-work`, from its first work item on: eight threads queue work and wait
+for it. A schedule is 20 000 of its steps with two placed timer interrupts; the restore of the snapshot is part of it.
 """
 
 from __future__ import annotations
@@ -23,18 +23,14 @@ def test_schedules(measure: Measure) -> None:
     from ringzero.machine.stages import read_stages
     from ringzero_kernel import STAGES, build
 
-    stages = read_stages(STAGES)
-    names = [stage.name for stage in stages.of("kthread-stress")]
-    before = names[names.index("stress-work") - 1]
     player = Player(
         Experiment(
             "stress-work",
             build(defines={"QUANTUM": "1"}).data,
             {"append": "config=kthread-stress"},
-            start_serial=f"[stage] {before}\n",
+            start="stress_count_work",
             until="stage_passed",
-            threads=stages.threads,
-            clocks=stages.clocks,
+            threads=read_stages(STAGES).threads,
         )
     )
     offsets: Iterator[int] = count()

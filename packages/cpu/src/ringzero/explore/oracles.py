@@ -7,9 +7,10 @@ user's invariant gets the same `Look` and returns what is wrong as a text, or no
 from __future__ import annotations
 
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
-from ringzero.cpu.state import GPRS
+from ringzero.cpu.state import GPRS, SLOT
 from ringzero.explore.result import Failure, Kind
 from ringzero.explore.schedule import line_name
 from ringzero.machine.stop import Stop, StopReason
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 LAST_LINES = 3
 FAILED = "[fail]"  # what a line begins with that tells of a check that failed
 GIVEN_BACK = (*GPRS, "fs_base", "gs_base")
+#: The same, and where code stands, all at once: every placement asks.
+_given_back = itemgetter(*(SLOT[name] for name in GIVEN_BACK))
+_place = itemgetter(SLOT["rip"], SLOT["rsp"])
 RF = 1 << 16
 
 
@@ -100,7 +104,8 @@ class Interrupted:
 
 def place(machine: Machine) -> tuple[int, int]:
     """Where the machine stands: rip and rsp."""
-    return machine.registers["rip"], machine.registers["rsp"]
+    rip, rsp = _place(machine.cpu.words)
+    return rip, rsp
 
 
 def owner(look: Look) -> tuple[int, int]:
@@ -110,8 +115,8 @@ def owner(look: Look) -> tuple[int, int]:
 
 def given_back(machine: Machine) -> tuple[int, ...]:
     """The registers that an interrupt must give back; RF, which only the pushed flags may have, is not looked at."""
-    registers = machine.registers
-    return (*(registers[name] for name in GIVEN_BACK), registers["rflags"] & ~RF)
+    words = machine.cpu.words
+    return (*_given_back(words), words[SLOT["rflags"]] & ~RF)
 
 
 def judge_return(look: Look, before: Interrupted) -> Failure | None:
