@@ -15,7 +15,7 @@ from ringzero.explore.nodes import Rules
 from ringzero.explore.path import choices, record_path
 from ringzero.explore.player import Player
 from ringzero.explore.result import Counts, Verdict
-from ringzero.explore.schedule import Placement
+from ringzero.explore.schedule import NMI, Placement, Source
 from ringzero.explore.search import Search, search
 from ringzero_kernel import explore as kernel
 from ringzero_tests.experiments import stage_experiment
@@ -48,8 +48,9 @@ def test_what_is_cut_does_not_change_the_verdict() -> None:
 
 @pytest.mark.parametrize("before", ["wq-initialised", "wq-fifo-order"])
 @pytest.mark.parametrize("nested", [False, True])
-def test_every_boundary_of_a_run_is_found(before: str, nested: bool) -> None:
-    player = Player(stage_experiment(before))
+@pytest.mark.parametrize("lines", [(0,), (NMI, 0)], ids=["timer", "nmi"])
+def test_every_boundary_of_a_run_is_found(before: str, nested: bool, lines: tuple[int, ...]) -> None:
+    player = Player(stage_experiment(before, sources=tuple(Source(line) for line in lines)))
     schedule = (record_path(player, ()).places[7],) if nested else ()
     found = record_path(player, schedule).places
     player.rewind()

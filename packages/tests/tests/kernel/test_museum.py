@@ -15,8 +15,9 @@ from ringzero.explore.outcomes import all_outcomes
 from ringzero.explore.result import Counterexample, Failure, Kind, Result, Verdict
 from ringzero.explore.search import search
 from ringzero_kernel.bugs import BUGS, Bug
+from ringzero_kernel.commands import museum
 from ringzero_kernel.explore import sources, stage_experiment
-from ringzero_kernel.museum import MOST, museum, wrong
+from ringzero_kernel.museum import MOST, wrong
 
 pytestmark = pytest.mark.many_runs
 

@@ -102,10 +102,13 @@ def _stretches(
 ) -> Iterator[range]:
     """The boundaries, cut where what comes through may change: at accesses to devices, and where things came free."""
     cuts = {step + 1 for step in asked} | {at + player.origin + extra for at in free for extra in (0, 1)}
-    ordered = sorted(cuts)
     windows = accesses.windows
-    if any(source.line == NMI for source in player.experiment.sources):
+    if any(
+        source.line == NMI for source in player.experiment.sources
+    ):  # it may come where interrupts are off
+        cuts |= {edge for window in windows for edge in (window.start, window.stop)}
         windows = (range(accesses.start, accesses.end),)
+    ordered = sorted(cuts)
     for window in windows:
         starts = [window.start, *(cut for cut in ordered if window.start < cut < window.stop)]
         for start, stop in zip(starts, [*starts[1:], window.stop], strict=True):
