@@ -311,3 +311,14 @@ def test_durations(text: str, seconds: float) -> None:
 def test_no_durations(text: str) -> None:
     with pytest.raises(UsageError, match="no duration"):
         parse_duration(text)
+
+
+def test_events_tell_the_same_each_time(here: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    told = []
+    for _ in range(2):
+        main(["explore", "counter.elf", *WINDOW, "--bound", "1", "--log", "json"])
+        told.append([json.loads(line) for line in capfd.readouterr().err.splitlines()])
+    assert told[0] == told[1]
+    assert [event["event"] for event in told[0]] == ["experiment", "level", "result"]
+    assert told[0][1]["covered"] > 1
+    assert told[0][2]["verdict"] == "holds"

@@ -47,6 +47,7 @@ RUNS = 1000
 @click.option("--seed", type=click.IntRange(0, (1 << 64) - 1), help="The same seed is the same search. [0]")
 @click.option("--runs", type=COUNT, metavar="N", help=f"How many of these. [{RUNS}]")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of lines.")
+@click.option("--log", type=click.Choice(["json"]), help="Tell what happens as events on standard error.")
 @click.option("--junit", metavar="FILE", help="Write JUnit XML, a case an experiment.")
 @click.option("--github", is_flag=True, help="Print annotations that GitHub shows beside the code.")
 @report_options
@@ -62,6 +63,7 @@ def explore(
     seed: int | None,
     runs: int | None,
     as_json: bool,
+    log: str | None,
     junit: str | None,
     github: bool,
     report: str | None,
@@ -87,7 +89,7 @@ def explore(
     limits = Limits(bound, seconds, jobs, scheduler, chance=chance, kept=keeping(frontier, len(experiments)))
 
     results = []
-    with session(limits, display(sys.stderr), len(experiments)) as searches:
+    with session(limits, display(sys.stderr, log), len(experiments)) as searches:
         for experiment in experiments:
             results.append(searches.search(experiment))
             if not as_json:

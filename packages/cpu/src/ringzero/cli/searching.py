@@ -20,7 +20,7 @@ from ringzero.explore.frontier import Frontier
 from ringzero.explore.hunt import Hunt
 from ringzero.explore.player import Player
 from ringzero.explore.remarks import everywhere, remarks
-from ringzero.explore.result import Counts, Kind, Result, Verdict
+from ringzero.explore.result import Counts, Kind, Result, Verdict, plain
 from ringzero.explore.search import Progress, Search
 from ringzero.explore.workers import workers
 
@@ -128,8 +128,34 @@ class Live(Display):
             self._bar.stop()
 
 
-def display(stream: TextIO) -> Display:
-    """The one that fits the stream."""
+class Events(Display):
+    """Tells what has happened as structlog events: a JSON object a line on standard error, without a time, so that two
+    runs of one search tell the same."""
+
+    def __init__(self) -> None:
+        from ringzero.debug.trace import logger
+
+        self.tell = logger("json")
+
+    def experiment(self, name: str) -> None:
+        self.tell("experiment", name=name)
+
+    def progress(self, progress: Progress) -> None:
+        if progress.done == progress.tasks:
+            self.tell(
+                "level", preemptions=progress.preemptions, bound=progress.bound, **plain(progress.counts)
+            )
+
+    def result(self, result: Result) -> None:
+        example = result.counterexample
+        found = {"kind": example.failure.kind.value, "replay": example.replay} if example else {}
+        self.tell("result", name=result.name, verdict=result.verdict.value, bound=result.bound, **found)
+
+
+def display(stream: TextIO, log: str | None = None) -> Display:
+    """The one that fits the stream, or the one that tells events ("json")."""
+    if log is not None:
+        return Events()
     return Live(stream) if stream.isatty() else Display()
 
 
